@@ -134,7 +134,7 @@ class EmbeddedBroker:
         self._started = threading.Event()
         self._stop = asyncio.Event()
         self._fault: BaseException | None = None
-        self._clients = 0
+        self._clients: set[asyncio.Task[Any]] = set()
         self._thread = NamedThread("broker", self._run)
 
     def start(self) -> None:
@@ -166,6 +166,7 @@ class EmbeddedBroker:
 
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
+        self._loop.set_exception_handler(_log_fault)
         with contextlib.closing(self._loop):
             self._loop.run_until_complete(self._serve())
 
@@ -195,21 +196,32 @@ class EmbeddedBroker:
         await self._stop.wait()
         server.close()
         await broker.shutdown()
+        for task in self._clients:
+            task.cancel()
+        await asyncio.gather(*self._clients, return_exceptions=True)
 
     async def _accept(
         self, broker: Any, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
         """Hands a connection to amqtt until it ends."""
-        if self._clients >= MAX_CLIENTS:
+        task = asyncio.current_task()
+        assert task is not None
+        if len(self._clients) >= MAX_CLIENTS:
             log.warning("embedded broker: more than %d clients; one is refused", MAX_CLIENTS)
             writer.transport.abort()
             return
-        self._clients += 1
+        self._clients.add(task)
         try:
             limited = LimitedWriter(writer)
             await broker.external_connected(LimitedReader(reader, limited), limited, "default")
         except (OSError, ValueError, asyncio.IncompleteReadError) as error:
             log.debug("embedded broker: %s", error)
         finally:
-            self._clients -= 1
+            self._clients.discard(task)
             writer.transport.abort()
+
+
+def _log_fault(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Logs what amqtt raises over a client's packets in one line: a client may send anything."""
+    fault = context.get("exception") or context.get("message")
+    log.debug("embedded broker: %.300r", fault)

@@ -21,6 +21,7 @@ _MAX_BYTES = 4096
 _SHORT_S = 10.0  # the network hardly ends a connection that early
 _SHORT_CONNECTIONS = 3
 _FORGET_S = 600.0
+_NOT_AUTHORIZED = 0x87
 
 
 class BirthAndWill:
@@ -46,10 +47,13 @@ class BirthAndWill:
         if event.code < 0x80:
             self._publish_fault = ""
             return
-        sentence = (
-            f"the broker does not let us publish below {self.topic.rpartition('/')[0]}/ "
-            f"({event.why}): allow it in the broker's ACL"
-        )
+        below = f"{self.topic.rpartition('/')[0]}/"
+        sentence = f"the broker refuses messages below {below} ({event.why}); see its log"
+        if event.code == _NOT_AUTHORIZED:
+            sentence = (
+                f"the broker does not let us publish below {below} ({event.why}): allow it in the "
+                "broker's ACL"
+            )
         if sentence != self._publish_fault:
             log.error("delivery: %s", sentence)
         self._publish_fault = sentence

@@ -5,10 +5,14 @@ from itertools import chain, repeat
 
 import pytest
 
-from edge.mqtt.events import Lost
+from edge.config import Config
+from edge.core.clock import Clock
+from edge.mqtt.events import Lost, PubAck
+from edge.mqtt.status import BirthAndWill
+from edge.mqtt.subscriptions import Subscriptions
 from tests.edge.mqtt.conftest import Simulate
 from tests.edge.mqtt.virtual_time import PublisherSimulation
-from tests.support.fake_broker import FakeBroker, Greeting
+from tests.support.fake_broker import FakeBroker, FakeConnection, Greeting
 from tests.support.schemas import validator
 
 HEALTH = {
@@ -184,3 +188,42 @@ def test_a_broker_that_hangs_up_on_a_retained_will_is_served(simulate: Simulate)
     w.play()
     assert broker.retains == [True, True, False]
     assert w.acks.accepted == [1, 2, 3]
+
+
+def test_a_granted_subscription_is_asked_for_at_the_next_connection() -> None:
+    """Also one that broke a connection before."""
+    asked: list[str] = []
+
+    class Recorder(FakeConnection):
+        def subscribe(self, pattern: str) -> None:
+            asked.append(pattern)
+
+    connection = Recorder(FakeBroker(), 1, lambda _event: None)
+    subscriptions = Subscriptions(["s/request/+"])
+    subscriptions.too_long("s/request/trigger", "a message of 200000 bytes", 0.0)
+    subscriptions.connected()
+    subscriptions.send(connection, 1.0, most=2)
+    assert asked == []
+    subscriptions.send(connection, 61.0, most=2)
+    subscriptions.granted("s/request/+")
+    assert subscriptions.faults() == []
+    subscriptions.connected()
+    subscriptions.send(connection, 62.0, most=2)
+    assert asked == ["s/request/+"] * 2
+
+
+@pytest.mark.parametrize(("code", "word"), [(0x87, "ACL"), (0x97, "see its log")])
+def test_a_refused_health_has_its_reason(environment: Clock, code: int, word: str) -> None:
+    """Only `not authorized` names the ACL."""
+    config = Config.read(
+        {
+            "station": "line1",
+            "model": {"path": "m.tflite"},
+            "cameras": [{"id": "top", "source": "test:"}],
+        }
+    )
+    status = BirthAndWill(config, "5" * 32, environment)
+    status.acknowledged(PubAck(1, code, "a reason"))
+    (fault,) = status.faults()
+    assert word in fault
+    assert "a reason" in fault

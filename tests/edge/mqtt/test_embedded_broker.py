@@ -1,6 +1,7 @@
 """The subscriber table, and the embedded broker that fills it."""
 
 import contextlib
+import random
 import socket
 import threading
 import time
@@ -15,6 +16,7 @@ pytest.importorskip("amqtt", reason="amqtt is not installed; pip install '.[brok
 
 from edge.core.errors import EdgeInspectError
 from edge.mqtt.embedded_broker import EmbeddedBroker, SubscriberTable
+from tests.campaigns.hostile_packets import hostile_packet
 from tests.support import packets
 from tests.support.mosquitto import free_port
 from tests.support.waiting import wait_until
@@ -225,3 +227,23 @@ def test_a_packet_that_is_too_long_is_refused_by_its_length(
             while hostile.recv(4096):
                 pass
     assert "at most" in caplog.text
+
+
+def test_hostile_packets_give_no_traceback(
+    broker: tuple[EmbeddedBroker, int], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Clients that send what is not MQTT: the broker serves others, and logs no traceback."""
+    _embedded, port = broker
+    rng = random.Random(5)
+    for _ in range(150):
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)) as peer:
+            if rng.random() < 0.7:
+                peer.sendall(packets.connect("hostile", 60))
+            peer.settimeout(0.02)
+            peer.sendall(hostile_packet(rng)[1] + hostile_packet(rng)[1])
+            peer.recv(100)
+    other = client(port, "other")
+    assert other.publish(TOPIC, b"{}", qos=1).rc == 0
+    other.disconnect()
+    other.loop_stop()
+    assert [record.getMessage() for record in caplog.records if record.exc_info] == []
