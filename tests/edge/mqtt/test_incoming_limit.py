@@ -11,6 +11,7 @@ from edge.config import MqttConfig
 from edge.mqtt.connection import PahoConnection
 from edge.mqtt.events import MALFORMED, Connected, Event, Lost, MqttVersion, PubAck, Refused
 from edge.mqtt.incoming_limit import MAX_INCOMING, limit_reads
+from tests.campaigns.fuzz import hostile_connections
 from tests.campaigns.hostile_packets import packet
 
 TOPIC = b"inspection/line1/request/trigger"
@@ -112,3 +113,9 @@ def test_an_acknowledgement_still_comes() -> None:
         peer.recv(1024)
         peer.sendall(packet(0x40, mid.to_bytes(2, "big")))
         assert events.get(timeout=20) == PubAck(mid, 0, "Success")
+
+
+def test_hostile_packets_end_the_connection_without_a_fault() -> None:
+    """Whatever a broker sends, the connection ends with a reason, and nothing is logged as a fault
+    of ours."""
+    assert hostile_connections(150, seed=3) == []
