@@ -21,7 +21,7 @@ WINDOW = 20
 DENIED_PAUSE_S = 300.0  # a person must correct the broker's ACL
 _LIVE_S = 2.0  # a row that waited longer belongs to the backlog
 _UNSPECIFIED_TRIES = 8
-_SUSPECT_PAUSES_S = (10.0, 600.0)  # the first and the longest
+_SUSPECT_PAUSES_S = (10.0, 120.0)  # the first and the longest
 _PROVEN_TRIES = 3
 _UNSURE_RETRY_S = 1.0  # after the file could not give all rows
 _SHORTEST_WAIT_S = 0.01
@@ -285,7 +285,8 @@ class SendScheduler:
                     yield row
 
     def _is_unsent(self, row: OutboxRow) -> bool:
-        return not any(row.seq in rows for rows in (self._done, self._in_flight, self._suspects))
+        seq = row.seq
+        return not (seq in self._done or seq in self._in_flight or seq in self._suspects)
 
     def _due_suspect(self) -> OutboxRow | None:
         """The suspect row that waits longest; None: none is due."""
