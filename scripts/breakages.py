@@ -208,7 +208,7 @@ BREAKAGES = [
         "a row counts as acknowledged when it is sent",
         Edit(
             "edge.mqtt.sender:Sender._send",
-            "self._window.add(mid, now, row.seq)",
+            "self._window.add(mid, SentMessage(now, self._topic, len(body), row.seq))",
             "self._scheduler.accept(row.seq)",
         ),
         "tests/edge/storage tests/edge/mqtt",

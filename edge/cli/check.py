@@ -22,7 +22,7 @@ from edge.core.text import one_line
 from edge.inspection import InputSpec, ViewCrop, find_check_pictures, load_model_file
 from edge.mqtt import check_broker
 from edge.pipeline import build_inspector, disagreement, view_of
-from edge.storage import OutboxReader
+from edge.storage import OutboxReader, outbox_in_use
 
 _DISK_FREE_MB = 50.0
 
@@ -44,7 +44,7 @@ def check(config_path: Path, *, offline: bool = False) -> int:
         checks: list[tuple[str, Callable[[], str]]] = [
             *((f"camera {c.id}", lambda c=c: _camera(c, spec, cameras)) for c in config.cameras),
             ("model", lambda: _model(config)),
-            ("broker", lambda: check_broker(config)),
+            ("broker", lambda: check_broker(config, daemon_runs=outbox_in_use(config.outbox.path))),
             ("disk", lambda: _disk(config)),
         ]
         if offline:

@@ -30,6 +30,7 @@ from edge.mqtt.diagnostics import (
     explain_tls_error,
 )
 from edge.mqtt.events import (
+    MALFORMED,
     Connected,
     Event,
     Lost,
@@ -38,8 +39,10 @@ from edge.mqtt.events import (
     Received,
     Refused,
     ReplyTo,
+    Subscribed,
     SubscribeRefused,
 )
+from edge.mqtt.incoming_limit import MAX_INCOMING
 from edge.mqtt.io_loop import IoLoop
 from edge.mqtt.tls import context_from, read_secret
 
@@ -50,6 +53,7 @@ MAX_PACKET = 268_435_455  # bytes: the longest packet that MQTT can state
 _OVERHEAD = 2**17  # bytes: topic and properties together are shorter
 _MAX_EXPIRY_S = 2**32 - 1
 _MAX_REASON = 200  # characters of the broker's own text
+_MAX_UNANSWERED = 20  # messages of others that may wait for our PUBACK
 _QOS_NOT_SUPPORTED = 0x9B
 _RETAIN_NOT_SUPPORTED = 0x9A
 _WRONG_VERSION = 0x84
@@ -66,10 +70,12 @@ class PahoConnection:
         will: tuple[str, bytes] | None,
         on_event: Callable[[Event], None],
         *,
+        retain: bool = True,
         broker: tuple[str, int] | None = None,
     ) -> None:
         """
-        will: topic and body that the broker publishes, retained, when the connection is lost.
+        will: topic and body that the broker publishes when the connection is lost.
+        retain: the will and messages may be retained; False: the broker keeps none.
         broker: host and port; None: the first broker of `config`.
         """
         self._config, self._client_id, self._version = config, client_id, version
@@ -77,7 +83,7 @@ class PahoConnection:
         self._on_event = on_event
         self._closed = self._ended = self._answered = False
         self._max_packet = MAX_PACKET
-        self._retain_available = True
+        self._retain_available = retain
         self._lock = threading.Lock()
         self._subscribing: dict[int, str] = {}  # packet identifier -> pattern
         self._client = client = paho.Client(
@@ -92,7 +98,7 @@ class PahoConnection:
         client.max_inflight_messages_set(0)  # the publisher keeps the window
         client.suppress_exceptions = True  # an exception would end paho's loop; `_logged` logs it
         if will is not None:
-            client.will_set(will[0], will[1], qos=1, retain=True)
+            client.will_set(will[0], will[1], qos=1, retain=retain)
         client.on_connect = _logged(self._connected)
         client.on_disconnect = _logged(self._disconnected)
         client.on_message = _logged(self._received)
@@ -147,8 +153,13 @@ class PahoConnection:
         self._io_loop.close()
 
     def _connect(self) -> None:
-        address = self._address
-        self._client.connect(address.host, address.port, keepalive=self._config.keepalive_s)
+        host, port = self._address.host, self._address.port
+        properties: Any = None
+        if self._version == "5":
+            properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]  # paho's
+            properties.MaximumPacketSize = MAX_INCOMING
+            properties.ReceiveMaximum = _MAX_UNANSWERED
+        self._client.connect(host, port, self._config.keepalive_s, properties=properties)
 
     def _refuse_oversize(self, topic: str, body: bytes, properties: Properties | None) -> None:
         # 5 bytes of header, 2 of the topic's length, 2 of packet identifier
@@ -191,8 +202,10 @@ class PahoConnection:
     def _io_ended(self, why: str) -> None:
         if self._io_loop.tls_alert:
             self._emit(Refused(explain_tls_alert(self._address), wrong_version=False))
+        elif (too_long := self._io_loop.too_long) is not None:
+            self._emit(Lost(why, too_long_on=too_long.topic))
         elif self._config.tls is None or self._answered:
-            self._emit(Lost(why))
+            self._emit(Lost(why, code=MALFORMED if self._io_loop.malformed else 0))
         elif "SSL" in why:
             self._emit(Refused(explain_tls_error(why, self._address), wrong_version=False))
         else:
@@ -206,19 +219,18 @@ class PahoConnection:
         if code.is_failure:
             number = int(code.value)
             why = self._explain(number, str(code), properties)
-            self._emit(Refused(why, wrong_version=number == _WRONG_VERSION))
+            no_retain = number == _RETAIN_NOT_SUPPORTED
+            self._emit(Refused(why, number == _WRONG_VERSION, no_retain))
             return
         if getattr(properties, "MaximumQoS", 1) < 1:
             why = self._explain(_QOS_NOT_SUPPORTED, "QoS not supported", None)
             self._emit(Refused(why, wrong_version=False))
             return
         self._max_packet = int(getattr(properties, "MaximumPacketSize", MAX_PACKET))
-        self._retain_available = bool(getattr(properties, "RetainAvailable", 1))
-        if not self._retain_available:
-            why = self._explain(_RETAIN_NOT_SUPPORTED, "Retain not supported", None)
-            log.warning("delivery: %s", why)
+        self._retain_available &= bool(getattr(properties, "RetainAvailable", 1))
         receive_maximum = int(getattr(properties, "ReceiveMaximum", 65535))
-        self._emit(Connected(receive_maximum, int(self._client.keepalive)))
+        keepalive_s = int(self._client.keepalive)
+        self._emit(Connected(receive_maximum, keepalive_s, self._retain_available))
 
     def _disconnected(
         self, _client: Any, _data: Any, flags: Any, code: ReasonCode, properties: Any
@@ -227,7 +239,7 @@ class PahoConnection:
             return  # the I/O loop ends too, and reports why
         number = int(code.value)
         why = self._explain(number, str(code), properties)
-        self._emit(Lost(why, taken_over=number == TAKEN_OVER))
+        self._emit(Lost(why, taken_over=number == TAKEN_OVER, code=number))
 
     def _explain(self, code: int, name: str, properties: Any) -> str:
         """The sentence for a reason code, with the broker's own text and other server."""
@@ -247,8 +259,8 @@ class PahoConnection:
         with self._lock:
             pattern = self._subscribing.pop(mid, "")
         for code in codes:
-            if code.is_failure:
-                self._emit(SubscribeRefused(pattern, str(code)))
+            refused = code.is_failure
+            self._emit(SubscribeRefused(pattern, str(code)) if refused else Subscribed(pattern))
 
     def _received(self, _client: Any, _data: Any, message: paho.MQTTMessage) -> None:
         try:

@@ -147,10 +147,16 @@ class DeliveryService:
         self._store.close()
 
     def _connect(
-        self, version: MqttVersion, will: tuple[str, bytes], on_event: Callable[[Event], None]
+        self,
+        version: MqttVersion,
+        will: tuple[str, bytes],
+        on_event: Callable[[Event], None],
+        retain: bool,
     ) -> Connection:
         config, broker = self._config, self.publisher.broker
-        return PahoConnection(config.mqtt, config.client_id, version, will, on_event, broker=broker)
+        return PahoConnection(
+            config.mqtt, config.client_id, version, will, on_event, broker=broker, retain=retain
+        )
 
     def _connect_for_snapshots(self, on_event: Callable[[Event], None]) -> Connection:
         config, broker, version = self._config, self.publisher.broker, self.publisher.version

@@ -20,12 +20,26 @@ class OversizeError(BrokerConnectionError):
 
 
 class NotAcceptedError(BrokerConnectionError):
-    """The broker did not accept the connection. `wrong_version`: it may accept the other version
-    of MQTT. `refused`: it answered CONNECT with a refusal."""
+    """The broker did not accept the connection.
 
-    def __init__(self, sentence: str, *, wrong_version: bool, refused: bool = False) -> None:
+    wrong_version: it may accept the other version of MQTT.
+    refused: it answered CONNECT with a refusal.
+    no_retain: it keeps no retained messages, and so refuses our will.
+    hung_up: it ended the connection without an answer.
+    """
+
+    def __init__(
+        self,
+        sentence: str,
+        *,
+        wrong_version: bool,
+        refused: bool = False,
+        no_retain: bool = False,
+        hung_up: bool = False,
+    ) -> None:
         super().__init__(sentence)
         self.wrong_version, self.refused = wrong_version, refused
+        self.no_retain, self.hung_up = no_retain, hung_up
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,9 @@
 
 Its PUBACK does not say that the plant has a verdict. So `SubscriberTable` keeps the subscriptions,
 and verdicts stay in the outbox until a client subscribes.
+
+amqtt sets no limits. So the connections are accepted here (amqtt's external listener), by
+`LimitedReader` and `LimitedWriter`, and `MessageLimits` bounds what amqtt keeps.
 """
 
 import asyncio
@@ -13,6 +16,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from paho.mqtt.client import topic_matches_sub
@@ -23,13 +27,18 @@ from edge.core.threads import NamedThread
 try:
     from amqtt.broker import Broker
     from amqtt.plugins.base import BasePlugin
+
+    from edge.mqtt.embedded_limits import MAX_CLIENTS, LimitedReader, LimitedWriter, MessageLimits
 except ImportError as error:
     raise MissingPartError(
         "mqtt.embedded: true needs the embedded broker; "
         "run in edge-inspect's folder: pip install '.[broker]'"
     ) from error
 
+log = logging.getLogger(__name__)
+
 _START_S = 10.0
+_REMEMBERED = 100  # disconnected clients whose subscriptions are kept
 _STOP_S = 5.0
 
 
@@ -48,13 +57,12 @@ class SubscriberTable:
         with self._lock:
             return any(
                 topic_matches_sub(pattern, topic)
-                for client, patterns in self._patterns.items()
-                if self._connections[client] > 0
-                for pattern in patterns
+                for client in self._connections
+                for pattern in self._patterns.get(client, ())
             )
 
     def connected(self, client: str, *, clean: bool) -> None:
-        """A client connected; a clean session has no subscriptions."""
+        """A client connected; a session that is new or clean has no subscriptions."""
         with self._lock:
             # a counter, because a takeover connects before the old connection ends
             self._connections[client] += 1
@@ -63,11 +71,18 @@ class SubscriberTable:
         self._on_change()
 
     def disconnected(self, client: str) -> None:
-        """A client disconnected; a persistent session keeps its subscriptions."""
+        """A client disconnected. The subscriptions of the last ones are kept, for those with a
+        persistent session."""
         with self._lock:
             self._connections[client] -= 1
-            if self._connections[client] <= 0:
-                del self._connections[client]
+            if self._connections[client] > 0:
+                return
+            del self._connections[client]
+            if (patterns := self._patterns.pop(client, None)) is not None:
+                self._patterns[client] = patterns  # the newest is the last
+            while len(self._patterns) > len(self._connections) + _REMEMBERED:
+                gone = next(name for name in self._patterns if name not in self._connections)
+                del self._patterns[gone]
 
     def subscribed(self, client: str, pattern: str) -> None:
         """A client subscribed."""
@@ -92,8 +107,8 @@ class SubscriberPlugin(BasePlugin[Any]):  # type: ignore[misc]  # amqtt ships no
         subscribers: Any = None
 
     async def on_broker_client_connected(self, *, client_id: str, client_session: Any) -> None:
-        """amqtt's event."""
-        self.config.subscribers.connected(client_id, clean=bool(client_session.clean_session))
+        """amqtt's event. amqtt forgets a session a second after its client has left."""
+        self.config.subscribers.connected(client_id, clean=not client_session.parent)
 
     async def on_broker_client_disconnected(self, *, client_id: str, **_: Any) -> None:
         """amqtt's event."""
@@ -119,6 +134,7 @@ class EmbeddedBroker:
         self._started = threading.Event()
         self._stop = asyncio.Event()
         self._fault: BaseException | None = None
+        self._clients: set[asyncio.Task[Any]] = set()
         self._thread = NamedThread("broker", self._run)
 
     def start(self) -> None:
@@ -150,27 +166,62 @@ class EmbeddedBroker:
 
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
+        self._loop.set_exception_handler(_log_fault)
         with contextlib.closing(self._loop):
             self._loop.run_until_complete(self._serve())
 
     async def _serve(self) -> None:
-        for name in ("amqtt", "transitions"):
-            logging.getLogger(name).setLevel(logging.ERROR)
+        for name in ("amqtt", "transitions"):  # amqtt logs a traceback for each missing PUBACK
+            logging.getLogger(name).setLevel(logging.CRITICAL)
         plugin = f"{SubscriberPlugin.__module__}.{SubscriberPlugin.__qualname__}"
         config: dict[str, Any] = {
-            "listeners": {"default": {"type": "tcp", "bind": f"{self._host}:{self._port}"}},
+            "listeners": {"default": {"type": "external"}},
             "plugins": {
                 "amqtt.plugins.authentication.AnonymousAuthPlugin": {"allow_anonymous": True},
                 plugin: {"subscribers": self.subscribers},
+                f"{MessageLimits.__module__}.{MessageLimits.__qualname__}": {},
             },
         }
         broker = Broker(config, loop=self._loop)
         try:
             await broker.start()
+            server = await asyncio.start_server(
+                partial(self._accept, broker), self._host, self._port, reuse_address=True
+            )
         except Exception as error:  # noqa: BLE001  outermost function of the thread; `start` raises
             self._fault = error
             return
         finally:
             self._started.set()
         await self._stop.wait()
+        server.close()
         await broker.shutdown()
+        for task in self._clients:
+            task.cancel()
+        await asyncio.gather(*self._clients, return_exceptions=True)
+
+    async def _accept(
+        self, broker: Any, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        """Hands a connection to amqtt until it ends."""
+        task = asyncio.current_task()
+        assert task is not None
+        if len(self._clients) >= MAX_CLIENTS:
+            log.warning("embedded broker: more than %d clients; one is refused", MAX_CLIENTS)
+            writer.transport.abort()
+            return
+        self._clients.add(task)
+        try:
+            limited = LimitedWriter(writer)
+            await broker.external_connected(LimitedReader(reader, limited), limited, "default")
+        except (OSError, ValueError, asyncio.IncompleteReadError) as error:
+            log.debug("embedded broker: %s", error)
+        finally:
+            self._clients.discard(task)
+            writer.transport.abort()
+
+
+def _log_fault(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Logs what amqtt raises over a client's packets in one line: a client may send anything."""
+    fault = context.get("exception") or context.get("message")
+    log.debug("embedded broker: %.300r", fault)

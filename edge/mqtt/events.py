@@ -9,6 +9,7 @@ from edge.mqtt.diagnostics import BrokerConnectionError, NotAcceptedError
 
 MqttVersion = Literal["5", "3.1.1"]
 CONNACK_TIMEOUT_S = 5.0
+MALFORMED = 0x81
 _CLOSING_STEP_S = 1.0  # while CONNACK is awaited, closing is checked at this interval
 
 
@@ -18,26 +19,38 @@ class Connected:
 
     receive_maximum: how many messages may wait for their PUBACK.
     keepalive_s: the longest silence that the broker allows; 0: any.
+    keeps_retained: whether it keeps retained messages.
     """
 
     receive_maximum: int
     keepalive_s: int = 30
+    keeps_retained: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """The broker refused the connection."""
+    """The broker refused the connection. `no_retain`: it would accept it without a retained
+    will."""
 
     why: str
     wrong_version: bool
+    no_retain: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """The connection ended. `taken_over`: another client connected with our client id."""
+    """The connection ended.
+
+    taken_over: another client connected with our client id.
+    code: the reason code of MQTT 5 in the broker's DISCONNECT, or MALFORMED for an answer that is
+        not MQTT; 0: none.
+    too_long_on: the topic of a message for us that was too long to be read.
+    """
 
     why: str
     taken_over: bool = False
+    code: int = 0
+    too_long_on: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +88,14 @@ class SubscribeRefused:
     why: str
 
 
-Event = Connected | Refused | Lost | PubAck | Received | SubscribeRefused
+@dataclass(frozen=True, slots=True)
+class Subscribed:
+    """The broker granted a subscription."""
+
+    pattern: str
+
+
+Event = Connected | Refused | Lost | PubAck | Received | SubscribeRefused | Subscribed
 
 
 class Connection(Protocol):
@@ -103,8 +123,10 @@ class Connection(Protocol):
 
 
 OnRequest = Callable[[str, Received], None]  # name of the request, its message
-# version, will (topic and body), receiver of the events
-ConnectionFactory = Callable[[MqttVersion, tuple[str, bytes], Callable[[Event], None]], Connection]
+# version, will (topic and body), receiver of the events, whether messages may be retained
+ConnectionFactory = Callable[
+    [MqttVersion, tuple[str, bytes], Callable[[Event], None], bool], Connection
+]
 
 
 def await_connack(
@@ -125,12 +147,18 @@ def await_connack(
         if isinstance(event, Connected):
             return event
         if isinstance(event, Refused):
-            raise NotAcceptedError(event.why, wrong_version=event.wrong_version, refused=True)
+            raise NotAcceptedError(
+                event.why,
+                wrong_version=event.wrong_version,
+                refused=True,
+                no_retain=event.no_retain,
+            )
         if isinstance(event, Lost):
             raise NotAcceptedError(
                 f"the broker at {at} hung up before it answered ({event.why}); check that "
                 "mqtt.port is its MQTT port (a TLS port needs mqtt.tls), and see its log",
                 wrong_version=True,
+                hung_up=True,
             )
         if closing():
             raise BrokerConnectionError("stopping")

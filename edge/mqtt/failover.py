@@ -5,6 +5,8 @@ import random
 from edge.config import MqttConfig
 from edge.mqtt.events import MqttVersion
 
+_HANG_UPS = 2
+
 
 class Backoff:
     """Decorrelated jitter: pause = min(cap, uniform(base, 3 × previous pause)). Forty boxes that
@@ -38,6 +40,14 @@ class BrokerFailover:
         self._versions: list[MqttVersion] = [first] * len(self._brokers)
         self._index = 0
         self._other_version_tried = self._stable = False
+        self._no_retain: dict[int, bool] = {}  # broker -> whether that is certain
+        self._hang_ups = 0
+        self._accepted = False
+
+    @property
+    def retain(self) -> bool:
+        """Whether messages may be retained there."""
+        return self._index not in self._no_retain
 
     @property
     def current(self) -> tuple[str, int]:
@@ -57,9 +67,35 @@ class BrokerFailover:
         self._stable = True
         self._other_version_tried = False
 
+    def drop_retain(self, *, certain: bool) -> None:
+        """The present broker keeps no retained messages. `certain`: it said so; else the next
+        connection is tried with retained messages again."""
+        self._no_retain[self._index] = certain
+
+    def hung_up(self) -> None:
+        """The present broker ended the connection without CONNACK. Over MQTT 3.1.1 that is also
+        how a broker without retained messages refuses our will: the attempt after two of these
+        goes without."""
+        if self.version == "5":
+            return
+        self._hang_ups += 1
+        if not self.retain:
+            self._no_retain.pop(self._index, None)
+        elif self._hang_ups >= _HANG_UPS:
+            self.drop_retain(certain=False)
+
+    def accepted(self) -> None:
+        """The present broker accepted the connection."""
+        self._accepted = True
+        self._hang_ups = 0 if self.retain else _HANG_UPS - 1
+
     def advance(self, *, wrong_version: bool) -> bool:
         """Chooses what is tried after a failure. True when all brokers were tried, so that a pause
         is due. `wrong_version`: the other version of MQTT may work."""
+        if self._accepted:
+            self._accepted = False
+            if self._no_retain.get(self._index) is False:
+                del self._no_retain[self._index]
         if self._stable:
             self._stable = False
             self._index = 0

@@ -21,6 +21,7 @@ import paho.mqtt.client as paho
 from paho.mqtt.enums import MQTTErrorCode
 
 from edge.core.threads import NamedThread
+from edge.mqtt.incoming_limit import PacketTooLongError, limit_reads
 
 log = logging.getLogger(__name__)
 
@@ -39,14 +40,21 @@ class _LastError(logging.Handler):
     def __init__(self) -> None:
         super().__init__(logging.ERROR)
         self.text = ""
+        self.too_long: PacketTooLongError | None = None
 
     def emit(self, record: logging.LogRecord) -> None:
         self.text = record.getMessage()
+        for value in record.args if isinstance(record.args, tuple) else ():
+            if isinstance(value, PacketTooLongError):
+                self.too_long = value
 
 
 class IoLoop:
     """Serves one connection until it ends. Any thread may call `close` and paho's client.
-    `tls_alert`: the peer answered with a TLS alert."""
+
+    tls_alert: the peer answered with a TLS alert.
+    malformed: the peer sent bytes that are not MQTT.
+    """
 
     def __init__(
         self,
@@ -70,7 +78,7 @@ class IoLoop:
         logger = logging.Logger("paho", logging.ERROR)  # without a parent: nothing reaches the log
         logger.addHandler(self._errors)
         client.enable_logger(logger)
-        client.on_socket_open = _send_without_delay
+        client.on_socket_open = _prepare
         # with this callback paho writes only on this thread, never on its caller's
         client.on_socket_register_write = lambda *_: self._wake()
         self._reader, self._waker = socket.socketpair()
@@ -79,7 +87,7 @@ class IoLoop:
         self._closing = threading.Event()
         self._opened: queue.SimpleQueue[BaseException | None] = queue.SimpleQueue()
         self._thread = NamedThread("mqtt", self.run)
-        self.tls_alert = False
+        self.tls_alert = self.malformed = False
         self._may_be_alert = plain
         # The times from which paho counts a keepalive. Each is taken after paho's own time stamp,
         # so that a ping that is due here is due for paho.
@@ -101,6 +109,11 @@ class IoLoop:
     def alive(self) -> bool:
         """Whether the thread runs."""
         return self._thread.is_alive()
+
+    @property
+    def too_long(self) -> PacketTooLongError | None:
+        """The message that was too long to be read; None: it did not end the connection."""
+        return self._errors.too_long
 
     def close(self) -> None:
         """Writes the queued bytes, DISCONNECT included, for at most a second, then ends the thread,
@@ -147,6 +160,7 @@ class IoLoop:
                 return "the port speaks TLS"
             for code in self._move(readable=readable, writable=writable):
                 if code != _GOOD:
+                    self.malformed = code == MQTTErrorCode.MQTT_ERR_PROTOCOL
                     return paho.error_string(code)
             silent = self._tick() - self._received_at
             if self._client.keepalive and silent > DEAD_AFTER * self._client.keepalive:
@@ -230,7 +244,8 @@ def _duplicate(sock: Any) -> socket.socket:
     return socket.socket(fileno=os.dup(sock.fileno()))
 
 
-def _send_without_delay(_client: paho.Client, _data: Any, sock: Any) -> None:
+def _prepare(_client: paho.Client, _data: Any, sock: Any) -> None:
+    limit_reads(sock)
     # Nagle's algorithm holds a small packet back until the previous one is acknowledged. The peer
     # delays that acknowledgement by up to 40 ms.
     with _duplicate(sock) as plain, contextlib.suppress(OSError):

@@ -8,6 +8,7 @@ from typing import Literal
 
 from edge.config import Config
 from edge.core.clock import Clock
+from edge.mqtt.breaking_messages import BreakingMessages, SentMessage
 from edge.mqtt.diagnostics import BrokerConnectionError, NotAcceptedError
 from edge.mqtt.event_queue import BEAT_S, EventQueue, Wake
 from edge.mqtt.events import (
@@ -22,6 +23,7 @@ from edge.mqtt.events import (
     Received,
     Refused,
     ReplyTo,
+    Subscribed,
     SubscribeRefused,
     await_connack,
 )
@@ -30,6 +32,7 @@ from edge.mqtt.retained import RetainedTopics
 from edge.mqtt.send_scheduler import WINDOW, AckSink, Cause, SendScheduler
 from edge.mqtt.sender import InFlightWindow, Sender
 from edge.mqtt.status import BirthAndWill
+from edge.mqtt.subscriptions import Subscriptions
 from edge.storage import OutboxError, SendQueue
 
 log = logging.getLogger(__name__)
@@ -38,6 +41,7 @@ State = Literal["connecting", "online", "refused", "offline", "stopped"]
 _GOODBYE_S = 2.0  # for the PUBACK of `stopped`
 _STABLE_S = 30.0  # a connection that lasts this long was a good one
 _ACK_TIMEOUT = 1.5  # of keepalive
+_SHORTEST_KEEPALIVE_S = 5  # for the timeout: a broker may ask for one second
 _CLOSING_STEP_S = 1.0  # a closing publisher checks for its end at this interval
 _SHORTEST_WAIT_S = 0.01
 
@@ -68,6 +72,9 @@ class Publisher:
         self.reconnects = 0
         self._topic = config.topic
         self._session, self._clock, self._connect = session, clock, connect
+        self._end: Lost | Refused | None = None  # how the connection ended
+        self._requests = False
+        self._full_window = 1
         self._backoff = backoff or Backoff(1.0, 60.0)
         self._events = events
         self._retained = RetainedTopics(self._topic)
@@ -117,7 +124,9 @@ class Publisher:
 
     def faults(self) -> list[str]:
         """The present faults of the connection, one sentence each."""
-        return [text for text in (self.why, self._scheduler.fault) if text] + self._status.faults()
+        why = [self.why] if self.why else []
+        parts = (self._scheduler, self._status, self._subscriptions, self._breaking)
+        return why + [fault for part in parts for fault in part.faults()]
 
     def wake(self) -> None:
         """New rows are in the outbox."""
@@ -148,6 +157,8 @@ class Publisher:
     def run(self, on_request: OnRequest | None = None) -> None:
         """Connects and serves connections until closed. `on_request` is called on the connection's
         thread; None: no requests are subscribed to."""
+        self._requests = on_request is not None
+        self._use_subscriptions()
         while self._closing is None:
             if self._new_config is not None:
                 config, self._new_config = self._new_config, None
@@ -159,6 +170,12 @@ class Publisher:
                 self._serve(on_request)
             except NotAcceptedError as error:
                 self._wrong_version = error.wrong_version
+                if error.hung_up:
+                    self._brokers.hung_up()
+                if error.no_retain and self._brokers.retain:
+                    self._brokers.drop_retain(certain=True)
+                    log.warning("delivery: %s; connecting without them", error)
+                    continue
                 self._set_down("refused" if error.refused else "offline", str(error))
             except (BrokerConnectionError, OutboxError) as error:
                 self._set_down("offline", str(error))
@@ -177,26 +194,44 @@ class Publisher:
         self._brokers = BrokerFailover(config.mqtt)
         self._status = BirthAndWill(config, self._session, self._clock)
         self._scheduler.replay_per_s = config.mqtt.replay_per_s
+        self._breaking_at: dict[str, BreakingMessages] = {}  # by broker
+        self._breaking = BreakingMessages()
+        self._use_subscriptions()
+
+    def _use_subscriptions(self) -> None:
+        requests = [f"{self._topic}/request/+"] if self._requests else []
+        self._subscriptions = Subscriptions([self._status.topic, *requests])
 
     def _serve(self, on_request: OnRequest | None) -> None:
         """One connection, from CONNECT to its end. Raises BrokerConnectionError."""
         receive = partial(self._receive, on_request)
-        connection = self._connect(self._brokers.version, self._status.will(), receive)
+        brokers, will = self._brokers, self._status.will()
+        connection = self._connect(brokers.version, will, receive, brokers.retain)
         try:
             self._events.clear()
             connection.open()
             accepted = await_connack(self._events.next, self._clock.tick, self._is_leaving, self.at)
             self._begin(connection, accepted)
-            connection.subscribe(self._status.topic)
-            if on_request is not None:
-                connection.subscribe(f"{self._topic}/request/+")
+            self._send_until_end(connection)
+            self._say_goodbye(connection)
+        finally:
+            connection.close()
+
+    def _send_until_end(self, connection: Connection) -> None:
+        """Raises BrokerConnectionError, after the cause was looked for."""
+        try:
             while self._new_config is None and not self._finished():
                 for event in self._events.drain(self._fill(connection)):
                     self._handle(event)
                 self._check(connection)
-            self._say_goodbye(connection)
-        finally:
-            connection.close()
+        except BrokerConnectionError as error:
+            for event in self._events.drain(0):  # sending may fail before its reason is read
+                if isinstance(event, PubAck):
+                    self._handle(event)
+                elif isinstance(event, Lost | Refused):
+                    self._end = event
+            self._find_cause(self._end or Lost(str(error)), self._clock.tick())
+            raise
 
     def _receive(self, on_request: OnRequest | None, event: Event) -> None:
         """An event of the connection, on its thread. A request is answered there: a trigger must
@@ -215,15 +250,32 @@ class Publisher:
             self.reconnects += 1
         log.info("delivery: connected to the broker, MQTT %s, at %s", self.version, self.at)
         self.state, self.why, self._reported = "online", "", {"online"}
-        self._stable, self._connected_at = False, self._clock.tick()
-        size = max(1, min(WINDOW, accepted.receive_maximum))
-        self._window.begin(size, _ACK_TIMEOUT * (accepted.keepalive_s or self._keepalive_s))
-        self._scheduler.begin(size)
+        self._stable, self._connected_at, self._end = False, self._clock.tick(), None
+        self._brokers.accepted()
+        if not (accepted.keeps_retained and self._brokers.retain):
+            log.warning(
+                "delivery: the broker at %s keeps no retained messages: a client that subscribes "
+                "later gets status, info and health only when they are sent again",
+                self.at,
+            )
+        self._breaking = self._breaking_at.setdefault(self.at, BreakingMessages())
+        self._breaking.connected()
+        if self._breaking.careful:
+            log.warning("delivery: sending verdicts first and one message at a time: the broker "
+                        "has ended connections within seconds")  # fmt: skip
+        self._full_window = max(1, min(WINDOW, accepted.receive_maximum))
+        size = 1 if self._breaking.careful else self._full_window
+        keepalive_s = min(self._keepalive_s, accepted.keepalive_s or self._keepalive_s)
+        self._window.begin(size, _ACK_TIMEOUT * max(_SHORTEST_KEEPALIVE_S, keepalive_s))
+        self._scheduler.begin(self._full_window)
+        self._sender.begin(self._breaking, self._connected_at)
+        self._subscriptions.connected()
         self._publish_online(connection, self._connected_at)
         self._retained.connected()
 
     def _publish_online(self, connection: Connection, now: float) -> None:
-        self._window.add(self._status.online(connection, now), now)
+        mid = self._status.online(connection, now)
+        self._window.add(mid, SentMessage(now, self._status.topic, 0))
 
     def _fill(self, connection: Connection) -> float:
         """Fills the window. Returns how many seconds may pass until more is due."""
@@ -231,24 +283,61 @@ class Publisher:
         if self._window.room and self._status.due_in_s(now) <= 0:
             self._publish_online(connection, now)
         self._sender.fill(connection, now)
-        due = [BEAT_S]
+        due = [BEAT_S, self._subscribe(connection, now)]
         if self._window.room:
             due.append(self._status.due_in_s(now))
         if self._closing is not None:
             due += [_CLOSING_STEP_S, self._closing[0] - now]
         return self._sender.wait_s(now, max(_SHORTEST_WAIT_S, min(due)))
 
+    def _subscribe(self, connection: Connection, now: float) -> float:
+        """Subscribes where that is due. Returns how many seconds may pass until more is."""
+        if not self._breaking.careful:
+            self._subscriptions.send(connection, now, most=2)
+        elif self._window.empty and not self._sender.verdicts_only(now):
+            if self._subscriptions.waiting is None:
+                self._subscriptions.send(connection, now, most=1)
+        else:
+            return BEAT_S
+        return self._subscriptions.due_in_s(now)
+
     def _handle(self, event: Event | Wake | None) -> None:
         if isinstance(event, Lost | Refused):
-            self._status.connection_ended(event, self._clock.tick() - self._connected_at)
+            self._end = event
             raise BrokerConnectionError(f"the connection to the broker is lost ({event.why})")
         if isinstance(event, PubAck):
-            if seq := self._window.acknowledge(event.mid):
-                self._scheduler.settle(seq, event.code, event.why)
-            else:
-                self._status.acknowledged(event)
+            message = self._window.acknowledge(event.mid)
+            if message is not None and message.seq:
+                self._scheduler.settle(message.seq, event.code, event.why)
+                return
+            self._status.acknowledged(event)
+            if message is not None:
+                self._breaking.taken(message)
         elif isinstance(event, SubscribeRefused):
-            self._status.subscribe_refused(event)
+            self._subscriptions.refused(event, self._clock.tick())
+        elif isinstance(event, Subscribed):
+            self._subscriptions.granted(event.pattern)
+
+    def _find_cause(self, event: Lost | Refused, now: float) -> None:
+        """Finds what ended the connection: a message of ours, a SUBSCRIBE, a message for us, or
+        another client with our name."""
+        lost = event if isinstance(event, Lost) else Lost(event.why)
+        lasted_s, waiting = now - self._connected_at, self._subscriptions.waiting
+        if lost.too_long_on is not None:
+            self._subscriptions.too_long(lost.too_long_on, lost.why, now)
+            return
+        sent = self._breaking.connection_ended(self._window.in_flight(), lasted_s)
+        if lost.taken_over or (sent is None and not (self._breaking.careful and waiting)):
+            self._status.connection_ended(lost, lasted_s)
+        elif sent is None:
+            self._subscriptions.broke(waiting or "", now)
+        elif sent.seq:
+            proven = lost.code != 0
+            self._scheduler.suspect(sent.seq, sent.size, lost.why, proven=proven)
+        elif sent.topic == self._status.topic:
+            self._brokers.drop_retain(certain=False)
+        else:
+            self._breaking.hold(sent, now, shortens=sent.topic == f"{self._topic}/health")
 
     def _check(self, connection: Connection) -> None:
         """Raises BrokerConnectionError for a connection that only looks alive."""
@@ -257,6 +346,9 @@ class Publisher:
             self._stable = True
             self._backoff.reset()
             self._brokers.mark_stable()
+            self._breaking.stable()
+            self._subscriptions.stable()
+            self._window.size = self._full_window
         if self._window.overdue_in_s(now) < 0:
             raise BrokerConnectionError(
                 f"no answer to a message for {self._window.ack_timeout_s:g} s"

@@ -1,15 +1,21 @@
 """The messages besides verdicts: retained topics, of which the newest body matters, and replies to
 requests, which are sent once."""
 
+import json
 import threading
 from collections import deque
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
-from edge.core.messages import MessageProperties
+from edge.core.messages import MessageProperties, to_json
 from edge.mqtt.events import ReplyTo
 
 _MAX_REPLIES = 1000  # replies that may wait for the broker
 _MAX_TOPIC_BYTES = 256
+_MAX_CORRELATION = 1024  # bytes; a longer one is not returned: a thousand replies may wait
+HEALTH_SHORT_SCHEMA = "edge-inspect/health-short/1"
+_SHORT_FAULTS = 3
+_SHORT_FAULT = 200  # characters
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +49,10 @@ class RetainedTopics:
         """Queues a reply for `<base>/response/<name>`, and for the request's own response topic if
         that lies below `<base>/response/`: a reply must not look like a verdict. False: too many
         replies wait."""
-        about = MessageProperties(correlation=None if to is None else to.correlation)
+        correlation = None if to is None else to.correlation
+        if correlation is not None and len(correlation) > _MAX_CORRELATION:
+            correlation = None
+        about = MessageProperties(correlation=correlation)
         topics = [f"{self._base}/response/{name}"]
         other = None if to is None else to.topic
         if other is not None and other not in topics and self._is_allowed(other):
@@ -59,14 +68,21 @@ class RetainedTopics:
         with self._lock:
             self._unsent = dict.fromkeys(self._newest)
 
-    def next(self) -> OutgoingMessage | None:
-        """Takes the next message that is due; None: there is none."""
+    def next(
+        self, is_left_out: Callable[[str], bool] = lambda _topic: False
+    ) -> OutgoingMessage | None:
+        """Takes the next message that is due; None: there is none. Retained topics that are left
+        out stay due, replies are dropped."""
         with self._lock:
-            if self._unsent:
-                topic = next(iter(self._unsent))
-                del self._unsent[topic]
-                return OutgoingMessage(topic, self._newest[topic], True, MessageProperties())
-            return self._replies.popleft() if self._replies else None
+            for topic in self._unsent:
+                if not is_left_out(topic):
+                    del self._unsent[topic]
+                    return OutgoingMessage(topic, self._newest[topic], True, MessageProperties())
+            while self._replies:
+                reply = self._replies.popleft()
+                if not is_left_out(reply.topic):
+                    return reply
+            return None
 
     def replies_wait(self) -> bool:
         """Whether a reply is due."""
@@ -76,3 +92,17 @@ class RetainedTopics:
     def _is_allowed(self, topic: str) -> bool:
         below = topic.startswith(f"{self._base}/response/")
         return below and len(topic.encode()) <= _MAX_TOPIC_BYTES and not set(topic) & set("+#\0")
+
+
+def shortened(message: OutgoingMessage) -> OutgoingMessage | None:
+    """`health` in its short form, for a broker that does not take the whole; None: other topics
+    have none."""
+    if not message.topic.endswith("/health") or not message.retain:
+        return None
+    try:
+        body = json.loads(message.body)
+        faults = [str(fault)[:_SHORT_FAULT] for fault in body["faults"][:_SHORT_FAULTS]]
+        kept = {name: body[name] for name in ("time", "session", "healthy")}
+    except (ValueError, TypeError, KeyError):
+        return None
+    return replace(message, body=to_json({"schema": HEALTH_SHORT_SCHEMA, **kept, "faults": faults}))

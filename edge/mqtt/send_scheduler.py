@@ -8,6 +8,7 @@ window.
 import logging
 from collections import Counter, OrderedDict
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Literal, Protocol, get_args
 
 from edge.core.clock import Clock
@@ -20,7 +21,10 @@ WINDOW = 20
 DENIED_PAUSE_S = 300.0  # a person must correct the broker's ACL
 _LIVE_S = 2.0  # a row that waited longer belongs to the backlog
 _UNSPECIFIED_TRIES = 8
+_SUSPECT_PAUSES_S = (10.0, 120.0)  # the first and the longest
+_PROVEN_TRIES = 3
 _UNSURE_RETRY_S = 1.0  # after the file could not give all rows
+_SHORTEST_WAIT_S = 0.01
 _BURST_S = 0.25  # the backlog may send the rows of this time at once
 _REMEMBERED = 8192  # acknowledged rows that may still be on disk
 
@@ -57,6 +61,16 @@ def puback_policy(code: int) -> tuple[Action, Cause | None]:
     return _PUBACK_POLICY.get(code, ("retry_limited", "unspecified"))
 
 
+@dataclass(slots=True)
+class _Suspect:
+    """A row over which the broker ended the connection. It is sent alone, behind all others."""
+
+    due: float
+    pause_s: float
+    proofs: int
+    fault: str
+
+
 class AckSink(Protocol):
     """Gets the outcome of each row."""
 
@@ -87,6 +101,7 @@ class SendScheduler:
         self._done: OrderedDict[int, None] = OrderedDict()  # acknowledged, perhaps still on disk
         self._in_flight: dict[int, bool] = {}  # seq -> whether it belongs to the backlog
         self._tries: Counter[int] = Counter()
+        self._suspects: dict[int, _Suspect] = {}
         self._window = 1
         self._live_from = 1
         self._live = self._backlog = 0  # the last number that was taken of each
@@ -119,8 +134,42 @@ class SendScheduler:
             self._in_flight[row.seq] = True
             yield row, True
 
+        if room > 0 and not self._in_flight and (suspect := self._due_suspect()) is not None:
+            self._in_flight[suspect.seq] = True
+            yield suspect, True
+
+    def suspect(self, seq: int, size: int, why: str, *, proven: bool) -> None:
+        """The broker ended the connection over this row of `size` bytes.
+
+        proven: it gave a reason, so the row becomes a dead letter after some attempts. Without one
+            the network may be the cause, and the row is never given up.
+        """
+        before = self._suspects.get(seq)
+        proofs = (before.proofs if before else 0) + proven
+        if proofs >= _PROVEN_TRIES:
+            self.park(seq, "unspecified", why)
+            return
+        pause_s = min(
+            _SUSPECT_PAUSES_S[1], max(_SUSPECT_PAUSES_S[0], 2 * before.pause_s if before else 0.0)
+        )
+        fault = (
+            f"the broker ends the connection after verdict {seq} of {size} bytes: raise its limit "
+            "(mosquitto: max_packet_size); the verdict is sent behind the others"
+        )
+        if before is None:
+            log.error("delivery: %s (%s)", fault, why)
+        self._suspects[seq] = _Suspect(self._clock.tick() + pause_s, pause_s, proofs, fault)
+
+    def faults(self) -> list[str]:
+        """The refusals that last, and the first row over which connections end."""
+        suspects = [one.fault for one in list(self._suspects.values())[:1]]
+        return [text for text in (self.fault, *suspects) if text]
+
     def wait_s(self, longest: float) -> float:
         """Seconds until a row is due, unless a new row or a PUBACK comes; at most `longest`."""
+        if self._suspects and not self._in_flight:
+            due = min(one.due for one in self._suspects.values())
+            longest = min(longest, max(_SHORTEST_WAIT_S, due - self._clock.tick()))
         held_for = self._hold_until - self._clock.tick()
         if held_for > 0:
             return min(longest, held_for)
@@ -162,6 +211,7 @@ class SendScheduler:
         """The broker has the row."""
         self._remember(seq)
         self._tries.pop(seq, None)
+        self._suspects.pop(seq, None)
         self._acks.accept(seq)
         if self.fault:
             log.info("delivery: the broker takes verdicts again")
@@ -172,6 +222,7 @@ class SendScheduler:
         """The broker will never take the row: it becomes a dead letter."""
         self._in_flight.pop(seq, None)
         self._tries.pop(seq, None)
+        self._suspects.pop(seq, None)
         self.refused[cause] += 1
         self._remember(seq)
         log.error("delivery: verdict %d is parked: %s (%s)", seq, self._sentence(cause), why)
@@ -244,7 +295,20 @@ class SendScheduler:
                     yield row
 
     def _is_unsent(self, row: OutboxRow) -> bool:
-        return row.seq not in self._done and row.seq not in self._in_flight
+        seq = row.seq
+        return not (seq in self._done or seq in self._in_flight or seq in self._suspects)
+
+    def _due_suspect(self) -> OutboxRow | None:
+        """The suspect row that waits longest; None: none is due."""
+        now = self._clock.tick()
+        for seq, one in sorted(self._suspects.items(), key=lambda item: item[1].due):
+            if one.due > now:
+                return None
+            rows = self._rows.batch(seq - 1, 1)
+            if rows and rows[0].seq == seq:
+                return rows[0]
+            del self._suspects[seq]  # the outbox has dropped it
+        return None
 
     def _refill(self) -> int:
         """How many rows of the backlog may go now: a token bucket."""

@@ -6,9 +6,16 @@ import math
 from collections.abc import Callable
 
 from edge.core.messages import result_properties, sent_body
+from edge.mqtt.breaking_messages import (
+    LEFT_OUT,
+    SHORTENED,
+    VERDICTS_FIRST_S,
+    BreakingMessages,
+    SentMessage,
+)
 from edge.mqtt.diagnostics import OversizeError
 from edge.mqtt.events import Connection
-from edge.mqtt.retained import RetainedTopics
+from edge.mqtt.retained import OutgoingMessage, RetainedTopics, shortened
 from edge.mqtt.send_scheduler import SendScheduler
 from edge.storage import OutboxRow, SendQueue
 
@@ -16,25 +23,28 @@ log = logging.getLogger(__name__)
 
 
 class InFlightWindow:
-    """Messages by `mid`, the oldest first. `size`: how many may wait; `ack_timeout_s`: how long
-    one may wait."""
+    """Messages by `mid`. `size`: how many may wait; `ack_timeout_s`: how long one may wait."""
 
     def __init__(self) -> None:
         self.size, self.ack_timeout_s = 1, 0.0
-        self._sent: dict[int, tuple[int, float]] = {}  # mid -> seq, time of sending
+        self._sent: dict[int, SentMessage] = {}  # by mid
 
     def begin(self, size: int, ack_timeout_s: float) -> None:
         """Empties the window for a new connection."""
         self.size, self.ack_timeout_s = size, ack_timeout_s
         self._sent.clear()
 
-    def add(self, mid: int, now: float, seq: int = 0) -> None:
-        """A message was sent; `seq` 0: it is not a row of the outbox."""
-        self._sent[mid] = seq, now
+    def add(self, mid: int, message: SentMessage) -> None:
+        """A message was sent."""
+        self._sent[mid] = message
 
-    def acknowledge(self, mid: int) -> int:
-        """Removes a message. Returns its `seq`; 0: it was not a row of the outbox."""
-        return self._sent.pop(mid, (0, 0.0))[0]
+    def acknowledge(self, mid: int) -> SentMessage | None:
+        """Removes a message; None: it is unknown."""
+        return self._sent.pop(mid, None)
+
+    def in_flight(self) -> list[SentMessage]:
+        """The messages, the oldest first."""
+        return list(self._sent.values())
 
     @property
     def room(self) -> int:
@@ -45,7 +55,7 @@ class InFlightWindow:
     def room_for_others(self) -> int:
         """How many messages that are not rows may be sent. They take at most a quarter of the
         window, so that a flood of requests does not delay verdicts."""
-        others = sum(not seq for seq, _ in self._sent.values())
+        others = sum(not message.seq for message in self._sent.values())
         return min(self.room, max(1, self.size // 4) - others)
 
     @property
@@ -57,7 +67,7 @@ class InFlightWindow:
         """Seconds until the oldest message is overdue, below 0 when it is; infinite when none
         waits."""
         oldest = next(iter(self._sent.values()), None)
-        return math.inf if oldest is None else oldest[1] + self.ack_timeout_s - now
+        return math.inf if oldest is None else oldest.at + self.ack_timeout_s - now
 
 
 class Sender:
@@ -82,22 +92,52 @@ class Sender:
         self._retained, self._scheduler, self._window = retained, scheduler, window
         self._rows, self._topic, self._max_age_s = rows, topic, max_age_s
         self._may_send = may_send
+        self._breaking, self._began_at = BreakingMessages(), 0.0
+
+    def begin(self, breaking: BreakingMessages, now: float) -> None:
+        """A new connection. `breaking`: the messages that its broker does not take."""
+        self._breaking, self._began_at = breaking, now
 
     def fill(self, connection: Connection, now: float) -> None:
         """Publishes until the window is full; `now` is monotonic seconds. Raises
         BrokerConnectionError, OutboxError."""
-        while self._window.room_for_others > 0 and (message := self._retained.next()):
-            try:
-                mid = connection.publish(
-                    message.topic, message.body, retain=message.retain, about=message.about
-                )
-            except OversizeError as error:
-                log.error("delivery: %s cannot be published: %s", message.topic, error)
-            else:
-                self._window.add(mid, now)
+        if not self.verdicts_only(now):
+            self._send_others(connection, now)
         if self._window.room and self._may_send():
             for row, replayed in self._scheduler.next(self._window.room):
                 self._send(connection, row, now, replayed=replayed)
+
+    def verdicts_only(self, now: float) -> bool:
+        """Whether a careful connection is so new that it sends nothing but verdicts."""
+        return self._breaking.careful and now < self._began_at + VERDICTS_FIRST_S
+
+    def _send_others(self, connection: Connection, now: float) -> None:
+        """Retained topics and replies."""
+
+        def is_left_out(topic: str) -> bool:
+            return self._breaking.form(topic, now) == LEFT_OUT
+
+        while self._window.room_for_others > 0 and (message := self._retained.next(is_left_out)):
+            form = self._breaking.form(message.topic, now)
+            while not self._send_other(connection, message, now, form):
+                form = self._breaking.form(message.topic, now)
+
+    def _send_other(
+        self, connection: Connection, message: OutgoingMessage, now: float, form: int
+    ) -> bool:
+        """False: it is too large in this form, and there may be a shorter one."""
+        short = shortened(message)
+        sent = short if form == SHORTENED else message
+        if form == LEFT_OUT or sent is None:
+            return True
+        record = SentMessage(now, sent.topic, len(sent.body), form=form)
+        try:
+            mid = connection.publish(sent.topic, sent.body, retain=sent.retain, about=sent.about)
+        except OversizeError as error:
+            self._breaking.hold(record, now, shortens=short is not None, why=str(error))
+            return False
+        self._window.add(mid, record)
+        return True
 
     def wait_s(self, now: float, longest: float) -> float:
         """Seconds until a row is due or a PUBACK overdue, at most `longest`."""
@@ -119,4 +159,4 @@ class Sender:
         except OversizeError as error:
             self._scheduler.park(row.seq, "too_large", str(error))
         else:
-            self._window.add(mid, now, row.seq)
+            self._window.add(mid, SentMessage(now, self._topic, len(body), row.seq))

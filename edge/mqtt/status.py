@@ -12,7 +12,7 @@ from edge.config import Config
 from edge.core.clock import Clock
 from edge.core.messages import MessageProperties, status_body
 from edge.core.text import fault_in, parse_json
-from edge.mqtt.events import Connection, Lost, PubAck, Received, Refused, SubscribeRefused
+from edge.mqtt.events import Connection, Lost, PubAck, Received, Refused
 
 log = logging.getLogger(__name__)
 
@@ -21,6 +21,7 @@ _MAX_BYTES = 4096
 _SHORT_S = 10.0  # the network hardly ends a connection that early
 _SHORT_CONNECTIONS = 3
 _FORGET_S = 600.0
+_NOT_AUTHORIZED = 0x87
 
 
 class BirthAndWill:
@@ -33,37 +34,29 @@ class BirthAndWill:
         self._duplicates = DuplicateClientDetector(
             session, config.station, config.client_id, clock.tick
         )
-        self._subscribe_faults: dict[str, str] = {}  # by pattern
         self._publish_fault = ""
         self._due = False
         self._sent_at = 0.0
 
     def faults(self) -> list[str]:
-        """Another client with our identity, refused subscriptions and refused messages."""
-        texts = (self._duplicates.fault, self._publish_fault, *self._subscribe_faults.values())
-        return [text for text in texts if text]
+        """Another client with our identity, and refused messages."""
+        return [text for text in (self._duplicates.fault, self._publish_fault) if text]
 
     def acknowledged(self, event: PubAck) -> None:
         """The PUBACK of a message that is not a verdict."""
         if event.code < 0x80:
             self._publish_fault = ""
             return
-        sentence = (
-            f"the broker does not let us publish below {self.topic.rpartition('/')[0]}/ "
-            f"({event.why}): allow it in the broker's ACL"
-        )
+        below = f"{self.topic.rpartition('/')[0]}/"
+        sentence = f"the broker refuses messages below {below} ({event.why}); see its log"
+        if event.code == _NOT_AUTHORIZED:
+            sentence = (
+                f"the broker does not let us publish below {below} ({event.why}): allow it in the "
+                "broker's ACL"
+            )
         if sentence != self._publish_fault:
             log.error("delivery: %s", sentence)
         self._publish_fault = sentence
-
-    def subscribe_refused(self, event: SubscribeRefused) -> None:
-        """The broker refused a subscription."""
-        sentence = (
-            f"the broker does not let us subscribe to {event.pattern} ({event.why}); allow this "
-            "user to read it"
-        )
-        log.error("delivery: %s", sentence)
-        self._subscribe_faults[event.pattern] = sentence
 
     def will(self) -> tuple[str, bytes]:
         """Topic and body that the broker publishes when the connection is lost."""
@@ -78,7 +71,6 @@ class BirthAndWill:
 
     def connection_ended(self, event: Lost | Refused, lasted_s: float) -> None:
         """An accepted connection ended after `lasted_s` seconds."""
-        self._subscribe_faults.clear()
         if self._publish_fault:
             return  # mosquitto 2.0.11 disconnects for a forbidden topic; no other client did it
         lost = event if isinstance(event, Lost) else Lost(event.why)

@@ -5,6 +5,7 @@ from edge.storage.outbox.reader import OutboxReader
 from edge.storage.outbox.records import OutboxRow, OutboxStats
 from edge.storage.outbox.recovery.quarantine import RebuildHooks
 from edge.storage.outbox.send_queue import SendQueue
+from edge.storage.outbox.sequence import outbox_in_use
 from edge.storage.outbox.sqlite import OutboxError
 from edge.storage.outbox.store import OutboxStore
 from edge.storage.outbox.writer import OnCommit, OutboxWriter
@@ -24,4 +25,5 @@ __all__ = [
     "ProcessedItems",
     "RebuildHooks",
     "SendQueue",
+    "outbox_in_use",
 ]

@@ -47,6 +47,7 @@ CAMPAIGNS = (
     Campaign("tests.campaigns.reload_edits", "--count 20"),
     Campaign("tests.campaigns.config_edits", "--count 500"),
     Campaign("tests.campaigns.hostile_requests", "--count 3000 --quiet-s 5"),
+    Campaign("tests.campaigns.fuzz", "--minutes 1 --packets 500 --every-s 8 --growth-mb 30"),
     Campaign("tests.campaigns.million_verdicts", "--count 5000 --plain 2000"),
     Campaign("tests.campaigns.day_of_outage", "--count 2000 --full-only --limit-ms 1000"),
     Campaign("tests.campaigns.damaged_pictures", "--count 1000 --paths 60"),

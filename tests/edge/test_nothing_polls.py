@@ -16,6 +16,7 @@ from edge.config import ArchiveConfig
 from edge.config.mqtt import SnapshotsConfig
 from edge.core.clock import Clock, StopEvent
 from edge.core.gpio import OutputPin
+from edge.mqtt.breaking_messages import SentMessage
 from edge.mqtt.event_queue import EventQueue
 from edge.mqtt.sender import InFlightWindow
 from edge.mqtt.snapshots import SnapshotSender
@@ -129,7 +130,7 @@ def test_an_answer_that_is_overdue_is_noticed_on_time(sent_at: float, left: floa
     window = InFlightWindow()
     window.begin(20, 45.0)
     assert window.overdue_in_s(1000.0) == float("inf")
-    window.add(1, sent_at)
+    window.add(1, SentMessage(sent_at, "t", 1))
     assert window.overdue_in_s(1000.0) == pytest.approx(left)
     assert window.overdue_in_s(sent_at + 45.0) >= 0
     assert window.overdue_in_s(sent_at + 45.1) < 0

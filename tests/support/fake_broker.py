@@ -22,9 +22,11 @@ from edge.mqtt.events import (
     PubAck,
     Received,
     Refused,
+    Subscribed,
+    SubscribeRefused,
 )
 
-Greeting = Literal["accept", "refuse", "absent", "silent", "hang up", "wrong version"]
+Greeting = Literal["accept", "refuse", "absent", "silent", "hang up", "wrong version", "no retain"]
 ACCEPT: Greeting = "accept"
 
 
@@ -44,11 +46,18 @@ class FakeBroker:
     """greetings: the answer to each CONNECT.
     codes: the reason code of each PUBACK.
     cuts: which PUBLISH, counted over all, breaks the connection, before or after the broker has it.
+    breaks_on: whether a PUBLISH (topic, body) ends the connection; `breaks_with`: the DISCONNECT's
+        code. breaks_on_subscribe: the same for a SUBSCRIBE.
+    grants: the answer to each SUBSCRIBE.
     """
 
     greetings: Iterator[Greeting] = field(default_factory=lambda: repeat(ACCEPT))
     codes: Iterator[int] = field(default_factory=lambda: repeat(0))
     cuts: dict[int, Literal["before", "after", "raise"]] = field(default_factory=dict)
+    breaks_on: Callable[[str, bytes], bool] = lambda _topic, _body: False
+    breaks_with: int = 0
+    breaks_on_subscribe: Callable[[str], bool] = lambda _pattern: False
+    grants: Iterator[bool] = field(default_factory=lambda: repeat(True))
     receive_maximum: int = 65535
     largest: int = 2**30
     keepalive_s: int = 30
@@ -59,6 +68,7 @@ class FakeBroker:
     arrived: list[Arrived] = field(default_factory=list)
     versions: list[MqttVersion] = field(default_factory=list)
     wills: list[tuple[str, bytes]] = field(default_factory=list)
+    retains: list[bool] = field(default_factory=list)
     most_unanswered: int = 0
     most_replayed: int = 0  # of these, results of the backlog
     published: int = 0
@@ -77,12 +87,17 @@ class FakeBroker:
         return self.now
 
     def connect(
-        self, version: MqttVersion, will: tuple[str, bytes], on_event: Callable[[Event], None]
+        self,
+        version: MqttVersion,
+        will: tuple[str, bytes],
+        on_event: Callable[[Event], None],
+        retain: bool = True,
     ) -> "FakeConnection":
         """A ConnectionFactory."""
         self.connections += 1
         self.versions.append(version)
         self.wills.append(will)
+        self.retains.append(retain)
         self.connection = FakeConnection(self, self.connections, on_event)
         return self.connection
 
@@ -121,11 +136,13 @@ class FakeConnection:
             raise BrokerConnectionError("no broker answers")
         if greeting == "refuse":
             self._on_event(Refused("the broker refuses no user name", wrong_version=False))
+        elif greeting == "no retain" and self._broker.retains[-1]:
+            self._on_event(Refused("the broker allows no retained messages", False, no_retain=True))
         elif greeting == "wrong version":
             self._on_event(Refused("the broker refuses us", wrong_version=True))
         elif greeting == "hang up":
             self._on_event(Lost("hung up"))
-        elif greeting == "accept":
+        elif greeting in ("accept", "no retain"):
             self._alive = True
             self._on_event(Connected(self._broker.receive_maximum, self._broker.keepalive_s))
 
@@ -138,6 +155,10 @@ class FakeConnection:
             raise OversizeError("too large")
         broker.published += 1
         cut = broker.cuts.get(broker.published)
+        if broker.breaks_on(topic, body) and self._alive:
+            self._alive = False
+            self._on_event(Lost("hung up", code=broker.breaks_with))
+            return self._mid + 1
         if not self._alive or cut == "raise":
             self.lose("cannot send")
             raise BrokerConnectionError("cannot send")
@@ -160,7 +181,13 @@ class FakeConnection:
         """Records the pattern."""
         if not self._alive:
             raise BrokerConnectionError("cannot subscribe")
-        self._broker.subscribed.append(pattern)
+        if self._broker.breaks_on_subscribe(pattern):
+            self.lose("hung up")
+        elif next(self._broker.grants):
+            self._broker.subscribed.append(pattern)
+            self._on_event(Subscribed(pattern))
+        else:
+            self._on_event(SubscribeRefused(pattern, "Not authorized"))
 
     def receive(self, topic: str, body: bytes, *, retained: bool = False) -> None:
         """Delivers a message of another client."""
@@ -188,7 +215,11 @@ class FakeConnection:
 
     def lose(self, why: str) -> None:
         """Loses the connection with its unsent PUBACKs."""
+        self.lose_with(Lost(why))
+
+    def lose_with(self, lost: Lost) -> None:
+        """As `lose`, for a reason."""
         if not self._closed and self._alive:
             self._alive = False
             self._unanswered.clear()
-            self._on_event(Lost(why))
+            self._on_event(lost)

@@ -12,7 +12,7 @@ import pytest
 
 from tests.support.certificates import make_authority, make_certificate
 from tests.support.mosquitto import Mosquitto, free_port
-from tests.support.plant import Daemon, Plant, draw_many, faults
+from tests.support.plant import BASE, Daemon, Plant, draw_many, faults
 from tests.support.waiting import wait_until
 from tests.support.websocket_bridge import WebSocketBridge
 from tests.system.conftest import MakeDaemon, MakePlant
@@ -278,3 +278,46 @@ def test_a_broker_that_hangs_is_noticed(
     daemon.wait_for_stored(240)
     assert sorted(plant.wait_for_results(240)) == list(range(1, 241))
     assert daemon.stop() == 0
+
+
+@pytest.mark.parametrize(
+    ("lines", "sentence"),
+    [
+        (("max_packet_size 1300",), "health is shortened"),
+        (("retain_available false",), ""),
+    ],
+)
+def test_a_broker_with_limits_gets_all_verdicts(
+    setup: BrokerSetup, lines: tuple[str, ...], sentence: str
+) -> None:
+    """Over MQTT 3.1.1 a broker only hangs up on what it does not take: a `health` that is larger
+    than its limit, a retained will. All verdicts arrive, and no other client is blamed."""
+    web = free_port()
+    limited = setup.broker("allow_anonymous true", *lines)
+    plant = setup.plant(limited.port)
+    sections = {"web": {"enabled": True, "port": web}}
+    daemon = setup.box({"port": limited.port, "version": "3.1.1"}, sections=sections)
+    daemon.start()
+    assert sorted(plant.wait_for_results(PARTS)) == list(range(1, PARTS + 1))
+    wait_until(lambda: not sentence or any(sentence in text for text in faults(web)), sentence)
+    assert not any("client id" in text for text in faults(web))
+    assert daemon.stop() == 0
+
+
+@pytest.mark.parametrize("version", ["5", "3.1.1"])
+def test_a_huge_retained_request_costs_no_memory(setup: BrokerSetup, version: str) -> None:
+    """A retained request of 40 MB is refused by its length, and verdicts go on."""
+    broker = setup.broker("allow_anonymous true", "persistence false")
+    plant = setup.plant(broker.port)
+    plant.publish(f"{BASE}/request/trigger", bytes(40_000_000), retain=True)
+    daemon = setup.box({"port": broker.port, "version": version})
+    daemon.start()
+    plant.wait_for_results(PARTS)
+    if version == "3.1.1":
+        daemon.wait_for_log("at most 131072 are taken")
+        daemon.wait_for_log("connected to the broker", times=2)
+    assert daemon.process is not None
+    peak = Path(f"/proc/{daemon.process.pid}/status").read_text(encoding="utf-8")
+    peak_kb = int(peak.partition("VmHWM:")[2].split()[0])
+    assert daemon.stop() == 0
+    assert peak_kb < 160_000

@@ -44,6 +44,18 @@ class Progress:
     oldest: int
 
 
+def outbox_in_use(outbox: Path) -> bool:
+    """Whether a daemon uses this outbox, or another user's that we cannot ask."""
+    try:
+        with outbox.with_name(f"{outbox.name}.numbers").open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+    return False
+
+
 class SequenceAllocator:
     """Safe between threads."""
 

@@ -1,7 +1,10 @@
 """The subscriber table, and the embedded broker that fills it."""
 
+import contextlib
+import random
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,6 +16,8 @@ pytest.importorskip("amqtt", reason="amqtt is not installed; pip install '.[brok
 
 from edge.core.errors import EdgeInspectError
 from edge.mqtt.embedded_broker import EmbeddedBroker, SubscriberTable
+from tests.campaigns.hostile_packets import hostile_packet
+from tests.support import packets
 from tests.support.mosquitto import free_port
 from tests.support.waiting import wait_until
 
@@ -166,3 +171,79 @@ def test_stop_frees_the_port(broker: tuple[EmbeddedBroker, int]) -> None:
     again = EmbeddedBroker("127.0.0.1", port)
     again.start()
     again.stop()
+
+
+def test_clients_that_were_there_once_cost_nothing() -> None:
+    """After 20,000 clients that subscribed once, the question before each verdict takes no longer
+    than before, and their subscriptions are not kept."""
+    table = SubscriberTable()
+    for number in range(20_000):
+        table.connected(f"once{number}", clean=number % 2 == 0)
+        table.subscribed(f"once{number}", TOPIC)
+        table.disconnected(f"once{number}")
+    started = time.process_time()
+    for _ in range(100):
+        assert not table.any(TOPIC)
+    assert time.process_time() - started < 0.1
+    table.connected("once0", clean=False)
+    assert not table.any(TOPIC)
+
+
+def test_a_client_that_does_not_read_is_disconnected(
+    broker: tuple[EmbeddedBroker, int], caplog: pytest.LogCaptureFixture
+) -> None:
+    """A subscriber that stops reading is disconnected in seconds, with a line in the log; others
+    still get their messages."""
+    embedded, port = broker
+    with socket.create_connection(("127.0.0.1", port)) as stalled:
+        stalled.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        stalled.sendall(packets.connect("stalled", 60) + packets.subscribe(1, TOPIC))
+        wait_until(lambda: embedded.subscribers.any(TOPIC))
+        sender = client(port, "sender")
+        for _ in range(60):
+            sender.publish(TOPIC, bytes(200_000), qos=0)
+        wait_until(lambda: not embedded.subscribers.any(TOPIC), "the end of the stalled one", 60)
+    assert "it has not read for" in caplog.text
+    got = threading.Event()
+    sender.on_message = lambda *_: got.set()
+    sender.subscribe(TOPIC)
+    wait_until(lambda: embedded.subscribers.any(TOPIC))
+    sender.publish(TOPIC, b"{}", qos=1)
+    assert got.wait(DEADLINE_S)
+    sender.disconnect()
+    sender.loop_stop()
+
+
+def test_a_packet_that_is_too_long_is_refused_by_its_length(
+    broker: tuple[EmbeddedBroker, int], caplog: pytest.LogCaptureFixture
+) -> None:
+    """A PUBLISH of 200 MB ends the connection before its body comes."""
+    _embedded, port = broker
+    with socket.create_connection(("127.0.0.1", port), 20) as hostile:
+        hostile.sendall(packets.connect("hostile", 60))
+        assert hostile.recv(4)[0] == packets.CONNACK << 4
+        hostile.sendall(b"\x30\x80\xa0\xaf\x5f" + b"\x00\x01t" + bytes(1000))
+        with contextlib.suppress(ConnectionResetError):
+            while hostile.recv(4096):
+                pass
+    assert "at most" in caplog.text
+
+
+def test_hostile_packets_give_no_traceback(
+    broker: tuple[EmbeddedBroker, int], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Clients that send what is not MQTT: the broker serves others, and logs no traceback."""
+    _embedded, port = broker
+    rng = random.Random(5)
+    for _ in range(150):
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)) as peer:
+            if rng.random() < 0.7:
+                peer.sendall(packets.connect("hostile", 60))
+            peer.settimeout(0.02)
+            peer.sendall(hostile_packet(rng)[1] + hostile_packet(rng)[1])
+            peer.recv(100)
+    other = client(port, "other")
+    assert other.publish(TOPIC, b"{}", qos=1).rc == 0
+    other.disconnect()
+    other.loop_stop()
+    assert [record.getMessage() for record in caplog.records if record.exc_info] == []

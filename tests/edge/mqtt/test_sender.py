@@ -8,6 +8,7 @@ import pytest
 from edge.core.clock import Clock
 from edge.core.messages import MessageProperties, stored_body
 from edge.mqtt.diagnostics import OversizeError
+from edge.mqtt.events import ReplyTo
 from edge.mqtt.failover import Backoff
 from edge.mqtt.retained import RetainedTopics
 from edge.mqtt.send_scheduler import SendScheduler
@@ -164,6 +165,16 @@ def test_rows_wait_while_the_sender_may_not_send(bench: SenderOnConnection) -> N
     bench.may_send = True
     assert not bench.sender.done
     assert bench.fill() == ["result"]
+
+
+def test_a_long_correlation_is_not_kept() -> None:
+    """A thousand replies may wait, so each holds little of what its requester sent."""
+    topics = RetainedTopics("p/s")
+    for length, returned in ((1024, True), (1025, False), (65_535, False)):
+        topics.reply("trigger", b"{}", ReplyTo(None, bytes(length)))
+        message = topics.next()
+        assert message is not None
+        assert (message.about.correlation is not None) == returned
 
 
 def test_no_announcement_is_lost_at_a_reconnect() -> None:

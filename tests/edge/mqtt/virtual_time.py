@@ -139,7 +139,8 @@ class PublisherSimulation:
         """Runs the publisher until the condition holds."""
 
         def step() -> None:
-            if condition():
+            self.steps += 1
+            if condition() or self.steps > MAX_STEPS:
                 self.close()
 
         self.broker.on_step = step
