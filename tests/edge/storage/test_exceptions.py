@@ -46,7 +46,7 @@ STEPS = [
 CALLBACKS = ("on_sendable", "on_commit", "tick")
 
 
-class Broken(Exception):
+class BrokenError(Exception):
     """What the broken step raises."""
 
 
@@ -69,7 +69,7 @@ class Rig:
 
     def _step(self, name: str) -> None:
         if self.broken == name:
-            raise Broken
+            raise BrokenError
 
     def _tick(self) -> float:
         self._step("tick")
@@ -95,7 +95,7 @@ def raising(cls: type, name: str, *, late: bool) -> Iterator[None]:
     def broken(*args: Any, **options: Any) -> Any:
         if late:
             real(*args, **options)
-        raise Broken
+        raise BrokenError
 
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(cls, name, broken)
@@ -113,7 +113,7 @@ def _act(rig: Rig, number: int) -> None:
         lambda: writer.flush(0.0),
         writer.run_once,
     ):
-        with suppress(Broken):
+        with suppress(BrokenError):
             act()
 
 
