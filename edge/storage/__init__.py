@@ -1,6 +1,7 @@
 """What must outlive a power cut: outbox, picture archive, part journal, processed items."""
 
 from edge.storage.archive import Evidence
+from edge.storage.outbox.ownership import require_ours
 from edge.storage.outbox.reader import OutboxReader
 from edge.storage.outbox.records import OutboxRow, OutboxStats
 from edge.storage.outbox.recovery.quarantine import RebuildHooks
@@ -24,4 +25,5 @@ __all__ = [
     "ProcessedItems",
     "RebuildHooks",
     "SendQueue",
+    "require_ours",
 ]
