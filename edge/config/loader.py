@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from edge.config.folders import circles
 from edge.config.schema import Config, mask_credentials
 from edge.core.errors import ConfigError
 from edge.core.validation import Loc, Problem, ValidationError, key_path
@@ -86,6 +87,8 @@ def parse_config(text: str, name: str, folder: Path) -> Config:
         for problem in error.problems:
             _add_problem(problem, source)
         raise ConfigError(source.sentences()) from None
+    for index, mistake in circles(config.cameras):
+        source.add(("cameras", index, "move_to"), mistake)
     if source.problems:
         raise ConfigError(source.sentences())
     return config

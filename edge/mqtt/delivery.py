@@ -77,7 +77,11 @@ class DeliveryService:
         )
         folders = sum(camera.kind == "folder" for camera in config.cameras)
         self.receipts = ProcessedItems(
-            self._store.new_reader(), self.writer.forget, max_bytes, folders
+            self._store.new_reader(),
+            self.writer.forget,
+            max_bytes,
+            folders,
+            in_memory=self.writer.holds_receipt,
         )
         self.publisher = Publisher(
             config=config,

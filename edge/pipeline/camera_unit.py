@@ -4,7 +4,7 @@ import logging
 import threading
 from collections.abc import Callable
 
-from edge.capture import Camera, DemandGate, ItemLedger, OpenCamera
+from edge.capture import Camera, DemandGate, HandedOut, ItemLedger, OpenCamera
 from edge.capture.reader import Reader
 from edge.config import CameraConfig
 from edge.core.clock import Clock, StopEvent
@@ -54,7 +54,8 @@ class CameraUnit:
         self.config = config
         if (why := disagreement(config, input_spec)) is not None:
             log.warning("%s", why)
-        self._mailbox, self._clock, self._processed_items = mailbox, clock, processed_items
+        self._mailbox, self._clock = mailbox, clock
+        self._processed_items = HandedOut(processed_items)
         self._open, self._parts_changed, self._model = open_camera, parts_changed, model
         self._stop = StopEvent()
         self._crop = ViewCrop(view_of(config, input_spec))

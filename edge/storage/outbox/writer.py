@@ -132,6 +132,11 @@ class OutboxWriter:
             self._queue.pending.stale += receipts
             self._changed.notify_all()
 
+    def holds_receipt(self, camera: str, receipt: str) -> bool:
+        """Whether a verdict with this receipt waits for its commit."""
+        with self._changed:
+            return (camera, receipt) in self._queue.receipts
+
     def stats(self) -> OutboxStats:
         """The outbox after its last commit, memory included."""
         with self._changed:

@@ -33,6 +33,14 @@ class NothingJudged:
         del camera, receipt
         return False
 
+    def stored(self, camera: str, receipt: str) -> bool:
+        """Never."""
+        del camera, receipt
+        return False
+
+    def hand_out(self, camera: str, receipt: str) -> None:
+        """Remembers nothing."""
+
     def prune(self, camera: str, present: Collection[str]) -> None:
         """Remembers nothing."""
 
