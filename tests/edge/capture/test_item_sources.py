@@ -1,5 +1,5 @@
-"""Folders: what is judged is known while its verdict is in memory, and a disk that does not answer is
-a fault."""
+"""Folders: a file counts as judged while its verdict is in memory, and a disk that does not answer
+is a fault."""
 
 from collections.abc import Callable, Collection
 from pathlib import Path
