@@ -3,6 +3,7 @@
 import logging
 import threading
 from collections.abc import Callable
+from functools import partial
 
 from edge.capture import Camera, DemandGate, HandedOut, ItemLedger, OpenCamera
 from edge.capture.reader import Reader
@@ -34,6 +35,7 @@ class CameraUnit:
         *,
         open_camera: OpenCamera,
         note_part: Callable[[Part, int], None],
+        next_number: Callable[[str], int],
         parts_changed: threading.Event,
         model: RunningModel,
         predecessor: "CameraUnit | None" = None,
@@ -46,6 +48,7 @@ class CameraUnit:
         - `open_camera`: opens the source of a camera.
         - `note_part`: writes an accepted part, and the number of its verdicts, to the journal
           before the trigger is answered.
+        - `next_number`: returns the number of a camera's new trigger.
         - `parts_changed`: set whenever a part is accepted, refused or closed.
         - `model`: says how far a camera may reduce its JPEGs while it decodes them.
         - `predecessor`: the stopped camera of this name; its numbers go on.
@@ -71,6 +74,7 @@ class CameraUnit:
                 on_accepted=lambda part: note_part(part, self._crop.verdicts),
                 on_change=self._on_parts_changed,
                 triggered_before=before.triggered if before else 0,
+                next_number=partial(next_number, config.id),
             )
             self._demand = DemandGate(self._wants_pictures)
         self.reader: Reader = Reader(

@@ -11,6 +11,7 @@ from edge.storage.outbox.store import OutboxStore
 from edge.storage.outbox.writer import OnCommit, OutboxWriter
 from edge.storage.part_journal import PartJournal
 from edge.storage.processed_items import ProcessedItems
+from edge.storage.trigger_numbers import TriggerNumbers
 
 __all__ = [
     "Evidence",
@@ -25,5 +26,6 @@ __all__ = [
     "ProcessedItems",
     "RebuildHooks",
     "SendQueue",
+    "TriggerNumbers",
     "require_ours",
 ]
