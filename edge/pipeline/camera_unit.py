@@ -57,8 +57,7 @@ class CameraUnit:
         self.config = config
         if (why := disagreement(config, input_spec)) is not None:
             log.warning("%s", why)
-        self._mailbox, self._clock = mailbox, clock
-        self._processed_items = HandedOut(processed_items)
+        self._mailbox, self._clock, self._items = mailbox, clock, HandedOut(processed_items)
         self._open, self._parts_changed, self._model = open_camera, parts_changed, model
         self._stop = StopEvent()
         self._crop = ViewCrop(view_of(config, input_spec))
@@ -66,14 +65,13 @@ class CameraUnit:
         self._demand: DemandGate | None = None
         self._source = None
         if config.trigger.announces:
-            before = predecessor.tracker if predecessor else None
             self.tracker = PartTracker(
                 config.id,
                 config.trigger,
                 clock,
                 on_accepted=lambda part: note_part(part, self._crop.verdicts),
                 on_change=self._on_parts_changed,
-                triggered_before=before.triggered if before else 0,
+                triggered_before=predecessor.triggered if predecessor else 0,
                 next_number=partial(next_number, config.id),
             )
             self._demand = DemandGate(self._wants_pictures)
@@ -89,6 +87,11 @@ class CameraUnit:
         self._thread = NamedThread(f"camera-{config.id}", self.reader.run)
         if self.tracker is not None:
             self._source = trigger_source(self.tracker, clock, factory)
+
+    @property
+    def triggered(self) -> int:
+        """The number of parts that were announced, also to predecessors."""
+        return self.tracker.triggered if self.tracker is not None else 0
 
     def start(self) -> None:
         """Starts the camera's thread and its trigger source."""
@@ -127,9 +130,7 @@ class CameraUnit:
         return tracker is not None and (tracker.config.kind == "presence" or tracker.open > 0)
 
     def _open_camera(self) -> Camera:
-        return self._open(
-            self.config, self._clock, self._processed_items, self._reduction, self._demand
-        )
+        return self._open(self.config, self._clock, self._items, self._reduction, self._demand)
 
     def _reduction(self, width: int, height: int) -> int:
         # sharpness is measured on whole pictures, and `min_focus` was chosen on them
