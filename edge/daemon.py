@@ -87,12 +87,12 @@ class Daemon:
         self._reload_state, self._reload_queue = ReloadState(config), ReloadQueue()
 
         self._part_journal = self._build_part_journal(config)
+        self._delivery = self._build_delivery(config)
         self._trigger_numbers = TriggerNumbers(
             config.outbox.path,
             self._clock.boot_id(),
             create=any(camera.trigger.announces for camera in config.cameras),
         )
-        self._delivery = self._build_delivery(config)
         self._unjudged = self._recover_parts(config)
         self._evidence = Evidence(config.archive)
         self._triggers = TriggerRequests(self._cameras.trackers, self._clock)

@@ -48,8 +48,7 @@ class CameraUnit:
         - `open_camera`: opens the source of a camera.
         - `note_part`: writes an accepted part, and the number of its verdicts, to the journal
           before the trigger is answered.
-        - `next_number`: returns the number of a camera's new trigger.
-        - `parts_changed`: set whenever a part is accepted, refused or closed.
+        - `next_number`: of a camera's new trigger; `parts_changed`: set with every change.
         - `model`: says how far a camera may reduce its JPEGs while it decodes them.
         - `predecessor`: the stopped camera of this name; its numbers go on.
         - `factory`: gpiozero's pin factory; None: the board's.
@@ -63,7 +62,6 @@ class CameraUnit:
         self._crop = ViewCrop(view_of(config, input_spec))
         self.tracker: PartTracker | None = None
         self._demand: DemandGate | None = None
-        self._source = None
         if config.trigger.announces:
             self.tracker = PartTracker(
                 config.id,
@@ -85,8 +83,8 @@ class CameraUnit:
             last_seq=predecessor.reader.seq if predecessor else 0,
         )
         self._thread = NamedThread(f"camera-{config.id}", self.reader.run)
-        if self.tracker is not None:
-            self._source = trigger_source(self.tracker, clock, factory)
+        tracker = self.tracker
+        self._source = None if tracker is None else trigger_source(tracker, clock, factory)
 
     @property
     def triggered(self) -> int:

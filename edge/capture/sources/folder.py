@@ -158,8 +158,8 @@ class FolderCamera:
             raise CameraError(f"folder: {self._path}: {error.strerror}") from error
         if new := odd - self._odd:
             log.warning(
-                "folder: %s: %s is not judged: it is a link, a folder, a pipe or a device; copy or "
-                "rename regular files into the folder",
+                "folder: %s: not judged: %s (a link, a folder, a pipe or a device); copy or rename "
+                "regular files into the folder",
                 self._path,
                 ", ".join(sorted(item_name(name) for name in new)[:5]),
             )

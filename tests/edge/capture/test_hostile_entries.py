@@ -79,7 +79,7 @@ def test_a_folder_reads_only_regular_files(
     write_picture("drop/b.png")
     looks = read_all(drop, receipts, environment, clock)
     assert names(looks) == ["b.png"]
-    assert caplog.text.count("a.png is not judged") == 1
+    assert caplog.text.count("not judged: a.png (a link") == 1
     assert SECRET[:8].decode() not in caplog.text
 
 
