@@ -43,8 +43,9 @@ class TriggerNumbers:
         self._turn = newest["turn"] if newest else 0
         self._last: dict[str, int] = dict(newest["last"]) if newest else {}
         same_boot = newest and newest["boot_id"] == boot_id != "unknown"
-        if newest and not newest["settled"] and not same_boot:
-            self._last = {camera: last + _SKIPPED for camera, last in self._last.items()}
+        # also a camera that is not in the record may have used numbers
+        self._skipped = _SKIPPED if newest and not newest["settled"] and not same_boot else 0
+        self._last = {camera: last + self._skipped for camera, last in self._last.items()}
         if create or newest:
             self._write(settled=False)
             self._flush()
@@ -52,7 +53,7 @@ class TriggerNumbers:
     def next(self, camera: str) -> int:
         """The number of a camera's new trigger."""
         with self._lock:
-            self._last[camera] = self._last.get(camera, 0) + 1
+            self._last[camera] = self._last.get(camera, self._skipped) + 1
             self._write(settled=False)
             return self._last[camera]
 
