@@ -46,7 +46,7 @@ from edge.plant import (
     VerdictDelivery,
 )
 from edge.reload import HttpServer, Reconfiguration, judge_for_web
-from edge.storage import Evidence, PartJournal
+from edge.storage import Evidence, PartJournal, TriggerNumbers
 
 log = logging.getLogger(__name__)
 
@@ -88,6 +88,11 @@ class Daemon:
 
         self._part_journal = self._build_part_journal(config)
         self._delivery = self._build_delivery(config)
+        self._trigger_numbers = TriggerNumbers(
+            config.outbox.path,
+            self._clock.boot_id(),
+            create=any(camera.trigger.announces for camera in config.cameras),
+        )
         self._unjudged = self._recover_parts(config)
         self._evidence = Evidence(config.archive)
         self._triggers = TriggerRequests(self._cameras.trackers, self._clock)
@@ -179,6 +184,7 @@ class Daemon:
             cameras=self._cameras,
             sink=sink,
             note_part=self._part_journal.note,
+            next_number=self._trigger_numbers.next,
             parts_changed=self._parts_changed,
             processed_items=delivery.receipts,
             open_camera=open_camera,
@@ -278,6 +284,7 @@ class Daemon:
         self._evidence.join(_JOIN_S)
         self._delivery.close()
         self._part_journal.close()
+        self._trigger_numbers.close()
         return hung + [name for name, thread in threads.items() if thread.is_alive()]
 
     @staticmethod

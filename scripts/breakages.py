@@ -470,10 +470,55 @@ BREAKAGES = [
         "a file is judged again after a restart",
         Edit(
             "edge.capture.sources.folder:FolderCamera._take",
-            "self._judged(receipt)",
+            "self._asked(self._judged, receipt)",
             "False",
         ),
         "tests/edge/capture",
+    ),
+    Breakage(
+        "a verdict that cannot be written uses a number",
+        Edit(
+            "edge.storage.outbox.writer:OutboxWriter._next_row",
+            "number, operating_time = self._next, self._store.operating_time()",
+            "number, operating_time = self._next, self._store.operating_time()\nself._next += 1",
+        ),
+        "tests/edge/storage/test_exceptions.py",
+    ),
+    Breakage(
+        "another program's database is set aside",
+        Edit(
+            "edge.storage.outbox.ownership:require_ours",
+            "_foreign(path, outbox or path)",
+            "''",
+        ),
+        "tests/edge/storage/test_ownership.py",
+    ),
+    Breakage(
+        "the archive deletes every picture below its folder",
+        Edit(
+            "edge.storage.archive_files:pictures",
+            "kind_of(entry.name) is not None and entry.is_file(follow_symlinks=False)",
+            "entry.is_file()",
+        ),
+        "tests/edge/storage/test_archive_ownership.py",
+    ),
+    Breakage(
+        "a link in a folder is judged",
+        Edit(
+            "edge.core.regular_file:read_regular",
+            "os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK",
+            "os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK",
+        ),
+        "tests/edge/capture/test_hostile_entries.py",
+    ),
+    Breakage(
+        "a receipt in memory is not asked",
+        Edit(
+            "edge.storage.processed_items:ProcessedItems.judged",
+            "self._in_memory(camera, receipt)",
+            "False",
+        ),
+        "tests/edge/storage/test_processed_items.py",
     ),
     Breakage(
         "a threshold above 1 is kept",

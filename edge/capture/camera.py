@@ -33,6 +33,7 @@ FaultKind = Literal[
     "covered",
     "blurred",
 ]
+_HANDED_OUT = 4096  # items: more than a mailbox and a batch hold
 FAULT_KINDS: tuple[FaultKind, ...] = get_args(FaultKind)
 
 
@@ -95,10 +96,43 @@ class ItemLedger(Protocol):
     """Remembers over restarts which items of a folder have their verdict."""
 
     def judged(self, camera: str, receipt: str) -> bool:
-        """Whether the item has its verdict."""
+        """Whether the item has its verdict, stored or still in memory."""
+
+    def stored(self, camera: str, receipt: str) -> bool:
+        """Whether its verdict is on disk, so that the item may go."""
+
+    def hand_out(self, camera: str, receipt: str) -> None:
+        """Notes that the item is on its way to its verdict."""
 
     def prune(self, camera: str, present: Collection[str]) -> None:
         """Forgets receipts that are not among `present`, those of all items in the source."""
+
+
+class HandedOut:
+    """The ledger for one reader, which may open its camera again while items are on their way."""
+
+    def __init__(self, ledger: ItemLedger) -> None:
+        self._ledger = ledger
+        self._receipts: dict[str, None] = {}
+
+    def judged(self, camera: str, receipt: str) -> bool:
+        """Whether the item has its verdict or was handed out."""
+        return receipt in self._receipts or self._ledger.judged(camera, receipt)
+
+    def stored(self, camera: str, receipt: str) -> bool:
+        """Whether its verdict is on disk."""
+        return self._ledger.stored(camera, receipt)
+
+    def hand_out(self, camera: str, receipt: str) -> None:
+        """Notes the item; forgets the oldest, which has its verdict long since."""
+        self._ledger.hand_out(camera, receipt)
+        self._receipts[receipt] = None
+        if len(self._receipts) > _HANDED_OUT:
+            del self._receipts[next(iter(self._receipts))]
+
+    def prune(self, camera: str, present: Collection[str]) -> None:
+        """As `ItemLedger.prune`."""
+        self._ledger.prune(camera, present)
 
 
 class Camera(Protocol):

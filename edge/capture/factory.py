@@ -72,6 +72,8 @@ def _open_folder(config: CameraConfig, clock: Clock, receipts: ItemLedger | None
         partial(receipts.judged, config.id),
         clock,
         watch=watch,
+        stored=partial(receipts.stored, config.id),
+        hand_out=partial(receipts.hand_out, config.id),
         move_to=config.move_to,
         prune=partial(receipts.prune, config.id),
     )

@@ -26,6 +26,29 @@ log = logging.getLogger(__name__)
 State = Literal["starting", "live", "finished", "stopped"] | FaultKind
 
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 30.0
+_SOURCE_S = 10.0  # for a folder to answer: a network share that is away may never do
+
+
+class _SourceStop(StopEvent):
+    """The stop event that a source of items gets. The time in which it waits here is idle, the
+    rest is time inside the source."""
+
+    def __init__(self, stop: StopEvent, idle: Callable[[], None], busy: Callable[[], None]) -> None:
+        super().__init__()
+        self._stop, self._idle, self._busy = stop, idle, busy
+
+    def set(self) -> None:
+        self._stop.set()
+
+    def is_set(self) -> bool:
+        return self._stop.is_set()
+
+    def wait(self, seconds: float, file: int | None = None) -> bool:
+        self._idle()
+        try:
+            return self._stop.wait(seconds, file)
+        finally:
+            self._busy()
 
 
 class Reader:
@@ -108,10 +131,14 @@ class Reader:
 
     def check(self) -> None:
         """Reports a live camera without a frame for `timeout_s` as a fault, and again every 30 s.
+        Also reports a folder whose disk does not answer.
 
         The supervisor calls it: the camera's own thread may hang in the driver.
         """
         age = self._waiting_s()
+        if not self._live:
+            self._check_source(age)
+            return
         if age <= self._config.timeout_s:
             return
         since = self._clock.tick() - self._last_fault_tick
@@ -126,7 +153,7 @@ class Reader:
     def stuck_s(self) -> float:
         """Seconds for which the driver of a live camera has blocked this thread; 0 for a driver in
         another process."""
-        return 0.0 if self._config.has_driver else self._waiting_s()
+        return self._waiting_s() if self._live and not self._config.has_driver else 0.0
 
     def note_unusable(self, why: str, kind: FaultKind) -> None:
         """Counts a frame that the inspection could not decode, or whose size does not fit."""
@@ -160,7 +187,28 @@ class Reader:
 
     def _waiting_s(self) -> float:
         since = self._driver_since
-        return 0.0 if since is None or not self._live else self._clock.tick() - since
+        return 0.0 if since is None else self._clock.tick() - since
+
+    def _check_source(self, age: float) -> None:
+        """A folder on another machine may never answer. No part waits for a verdict, and only the
+        camera's own thread may wait for room in the mailbox: so there is no `error` verdict."""
+        if age <= _SOURCE_S or self.state == "silent":
+            return
+        self.why = f"no answer for {age:.1f} s from {self._config.rest}"
+        self.state = "silent"
+        self._count_loss("silent")
+        log.error(
+            "camera %s: %s; check the disk or the network share", self.id, item_name(self.why)
+        )
+
+    def _source_answers(self) -> None:
+        self._driver_since = None
+        if self.state == "silent":
+            log.warning("camera %s: is back", self.id)
+            self.state, self.why = "live", ""
+
+    def _source_works(self) -> None:
+        self._driver_since = self._clock.tick()
 
     def _run_once(self) -> None:
         self._driver_since = self._clock.tick()
@@ -170,12 +218,14 @@ class Reader:
             self._driver_since = None
         self._checks.reopened()
         self._settling.reopened()
+        stop = self._stop
         if not self._live:
             self.state = "live"  # it needs no first frame to be ready
+            stop = _SourceStop(stop, self._source_answers, self._source_works)
         try:
             while not self._stop.is_set():
                 called = self._driver_since = self._clock.tick()
-                read = camera.read(self._stop)
+                read = camera.read(stop)
                 self._driver_since = None
                 if read is None:
                     if not self._stop.is_set():
@@ -264,10 +314,12 @@ class Reader:
         self._losses[kind] += 1
 
     def _hand_over(self, frame: Frame) -> None:
-        if not self._live:
-            self._mailbox.put(frame, self._stop)
-        elif not self._retired:
+        if self._retired:
+            return
+        if self._live:
             self._mailbox.offer(frame)
+        else:
+            self._mailbox.put(frame, self._stop)
 
     def _frame(self, read: CameraRead, fault: str | None) -> Frame:
         age = self._age_s(read)

@@ -22,7 +22,7 @@ from edge.core.text import one_line
 from edge.inspection import InputSpec, ViewCrop, find_check_pictures, load_model_file
 from edge.mqtt import check_broker
 from edge.pipeline import build_inspector, disagreement, view_of
-from edge.storage import OutboxReader, outbox_in_use
+from edge.storage import OutboxReader, outbox_in_use, require_ours
 
 _DISK_FREE_MB = 50.0
 
@@ -114,6 +114,7 @@ def _disk(config: Config) -> str:
     free_mb = free.f_bavail * free.f_frsize / 2**20
     if free_mb < _DISK_FREE_MB:
         raise RefusedError(f"only {free_mb:.0f} MB free at {folder}; make room")
+    require_ours(config.outbox.path)
     waiting = ""
     if config.outbox.path.exists():
         with closing(OutboxReader(config.outbox.path)) as reader:

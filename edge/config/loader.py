@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from edge.config.folders import circles
 from edge.config.schema import Config
 from edge.config.yaml_reader import Document, YamlError, read_yaml
 from edge.core.errors import ConfigError
@@ -114,6 +115,8 @@ def parse_config(text: str, name: str, folder: Path) -> Config:
             if not source.has_problem(problem.loc):
                 _add_problem(problem, source)
         raise ConfigError(source.sentences()) from None
+    for index, mistake in circles(config.cameras):
+        source.add(("cameras", index, "move_to"), mistake)
     if source.has_problems:
         raise ConfigError(source.sentences())
     return config

@@ -11,7 +11,7 @@ class Part:
     """One trigger of one camera. It gets exactly one verdict, or one per region with
     `verdict: each`.
 
-    - `number`: counts this camera's triggers from 1.
+    - `number`: counts this camera's triggers from 1, over restarts.
     - `name`, `transaction`: the requester's part id and request id, or None.
     - `at`, `tick`: when the trigger came, in seconds since the epoch and in monotonic seconds.
     - `due`, `latest`: frames captured between them belong to the part, monotonic seconds; `due`

@@ -1,6 +1,6 @@
 """A verdict: the daemon's judgement of a part."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from edge.core.part import Part
@@ -75,3 +75,21 @@ class Verdict:
     trigger: Part | None = None
     trigger_to_verdict_ms: float | None = None
     receipt: str | None = None
+
+
+def unusable(verdict: Verdict, now: float, reason: str) -> Verdict:
+    """The `error` verdict in place of one with values that no message can hold. `now`: seconds
+    since the epoch."""
+    return replace(
+        verdict,
+        captured_at=now,
+        verdict="error",
+        label=None,
+        score=None,
+        probabilities={},
+        capture_to_verdict_ms=0.0,
+        inference_ms=None,
+        reason=reason,
+        rule=replace(verdict.rule, scores=(), regions={}),
+        trigger_to_verdict_ms=0.0,
+    )

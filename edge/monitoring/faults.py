@@ -19,7 +19,7 @@ PRESSURE_PERCENT = 10.0
 
 _CAMERA_FIXES = {
     "lost": "check its power, its cable and cameras[].source",
-    "silent": "check the camera and its cable",
+    "silent": "check the camera and its cable, or the folder's disk and network share",
     "unfit": "give it the size that the model was trained for, or train for this one",
     "decode": "check its cable and its network, or lower its frame rate",
     "wrong_size": "set the camera's size, or cameras[].width and height",

@@ -76,8 +76,9 @@ class DeliveryService:
             on_commit=on_commit,
         )
         folders = sum(camera.kind == "folder" for camera in config.cameras)
+        reader, writer = self._store.new_reader(), self.writer
         self.receipts = ProcessedItems(
-            self._store.new_reader(), self.writer.forget, max_bytes, folders
+            reader, writer.forget, max_bytes, folders, in_memory=writer.holds_receipt
         )
         self.publisher = Publisher(
             config=config,

@@ -3,8 +3,9 @@
 import logging
 import threading
 from collections.abc import Callable
+from functools import partial
 
-from edge.capture import Camera, DemandGate, ItemLedger, OpenCamera
+from edge.capture import Camera, DemandGate, HandedOut, ItemLedger, OpenCamera
 from edge.capture.reader import Reader
 from edge.config import CameraConfig
 from edge.core.clock import Clock, StopEvent
@@ -34,6 +35,7 @@ class CameraUnit:
         *,
         open_camera: OpenCamera,
         note_part: Callable[[Part, int], None],
+        next_number: Callable[[str], int],
         parts_changed: threading.Event,
         model: RunningModel,
         predecessor: "CameraUnit | None" = None,
@@ -46,7 +48,7 @@ class CameraUnit:
         - `open_camera`: opens the source of a camera.
         - `note_part`: writes an accepted part, and the number of its verdicts, to the journal
           before the trigger is answered.
-        - `parts_changed`: set whenever a part is accepted, refused or closed.
+        - `next_number`: of a camera's new trigger; `parts_changed`: set with every change.
         - `model`: says how far a camera may reduce its JPEGs while it decodes them.
         - `predecessor`: the stopped camera of this name; its numbers go on.
         - `factory`: gpiozero's pin factory; None: the board's.
@@ -54,22 +56,21 @@ class CameraUnit:
         self.config = config
         if (why := disagreement(config, input_spec)) is not None:
             log.warning("%s", why)
-        self._mailbox, self._clock, self._processed_items = mailbox, clock, processed_items
+        self._mailbox, self._clock, self._items = mailbox, clock, HandedOut(processed_items)
         self._open, self._parts_changed, self._model = open_camera, parts_changed, model
         self._stop = StopEvent()
         self._crop = ViewCrop(view_of(config, input_spec))
         self.tracker: PartTracker | None = None
         self._demand: DemandGate | None = None
-        self._source = None
         if config.trigger.announces:
-            before = predecessor.tracker if predecessor else None
             self.tracker = PartTracker(
                 config.id,
                 config.trigger,
                 clock,
                 on_accepted=lambda part: note_part(part, self._crop.verdicts),
                 on_change=self._on_parts_changed,
-                triggered_before=before.triggered if before else 0,
+                triggered_before=predecessor.triggered if predecessor else 0,
+                next_number=partial(next_number, config.id),
             )
             self._demand = DemandGate(self._wants_pictures)
         self.reader: Reader = Reader(
@@ -82,8 +83,13 @@ class CameraUnit:
             last_seq=predecessor.reader.seq if predecessor else 0,
         )
         self._thread = NamedThread(f"camera-{config.id}", self.reader.run)
-        if self.tracker is not None:
-            self._source = trigger_source(self.tracker, clock, factory)
+        tracker = self.tracker
+        self._source = None if tracker is None else trigger_source(tracker, clock, factory)
+
+    @property
+    def triggered(self) -> int:
+        """The number of parts that were announced, also to predecessors."""
+        return self.tracker.triggered if self.tracker is not None else 0
 
     def start(self) -> None:
         """Starts the camera's thread and its trigger source."""
@@ -124,9 +130,7 @@ class CameraUnit:
         )
 
     def _open_camera(self) -> Camera:
-        return self._open(
-            self.config, self._clock, self._processed_items, self._reduction, self._demand
-        )
+        return self._open(self.config, self._clock, self._items, self._reduction, self._demand)
 
     def _reduction(self, width: int, height: int) -> int:
         # sharpness is measured on whole pictures, and `min_focus` was chosen on them

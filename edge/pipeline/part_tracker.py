@@ -41,6 +41,7 @@ class PartTracker:
         on_accepted: Callable[[Part], None] = lambda _part: None,
         on_change: Callable[[], None] = lambda: None,
         triggered_before: int = 0,
+        next_number: Callable[[], int] | None = None,
     ) -> None:
         """Callbacks run on the thread that changes the parts.
 
@@ -48,12 +49,15 @@ class PartTracker:
             the tracker.
         on_change: called after a part was accepted, refused or closed.
         triggered_before: the number of parts that earlier trackers of this camera announced.
+        next_number: returns the number of a new trigger, which rises over restarts; None: counts
+            this tracker's.
         """
         self.camera, self.config = camera, config
         self.triggered = triggered_before
         self.refused = self.unused = 0
         self.fault: str | None = None  # why the camera's last frame is not judged
         self._on_accepted, self._on_change = on_accepted, on_change
+        self._next_number = next_number or (lambda: self.triggered)
         self._clock = clock
         self._presence = PresenceDetector(config) if config.kind == "presence" else None
         self._open: deque[_OpenPart] = deque()
@@ -138,7 +142,7 @@ class PartTracker:
         self.triggered += 1
         part = Part(
             camera=self.camera,
-            number=self.triggered,
+            number=self._next_number(),
             kind=kind,
             name=name,
             transaction=transaction,

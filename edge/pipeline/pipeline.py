@@ -59,6 +59,7 @@ class Pipeline:
         cameras: RunningCameras,
         sink: VerdictSink,
         note_part: Callable[[Part, int], None],
+        next_number: Callable[[str], int],
         parts_changed: threading.Event,
         processed_items: ItemLedger,
         open_camera: OpenCamera,
@@ -70,7 +71,7 @@ class Pipeline:
         be used.
 
         - `cameras`, `model`: the running ones; changed here, read elsewhere.
-        - `note_part`, `parts_changed`, `open_camera`, `factory`: see `CameraUnit`.
+        - `note_part`, `next_number`, `parts_changed`, `open_camera`, `factory`: see `CameraUnit`.
         - `processed_items`: the files that have a verdict.
         """
         self._config, self._model, self._clock = config, model, clock
@@ -86,6 +87,7 @@ class Pipeline:
             processed_items=processed_items,
             open_camera=open_camera,
             note_part=note_part,
+            next_number=next_number,
             parts_changed=parts_changed,
             model=model,
             factory=factory,

@@ -1,6 +1,7 @@
 """What must outlive a power cut: outbox, picture archive, part journal, processed items."""
 
 from edge.storage.archive import Evidence
+from edge.storage.outbox.ownership import require_ours
 from edge.storage.outbox.reader import OutboxReader
 from edge.storage.outbox.records import OutboxRow, OutboxStats
 from edge.storage.outbox.recovery.quarantine import RebuildHooks
@@ -11,6 +12,7 @@ from edge.storage.outbox.store import OutboxStore
 from edge.storage.outbox.writer import OnCommit, OutboxWriter
 from edge.storage.part_journal import PartJournal
 from edge.storage.processed_items import ProcessedItems
+from edge.storage.trigger_numbers import TriggerNumbers
 
 __all__ = [
     "Evidence",
@@ -25,5 +27,7 @@ __all__ = [
     "ProcessedItems",
     "RebuildHooks",
     "SendQueue",
+    "TriggerNumbers",
     "outbox_in_use",
+    "require_ours",
 ]

@@ -12,8 +12,10 @@ import cv2
 from edge.config import ArchiveConfig
 from edge.core.errors import PictureError, RefusedError
 from edge.core.frame import Frame
+from edge.core.regular_file import read_regular
 from edge.core.threads import start_thread
 from edge.core.verdict import Verdict
+from edge.storage.archive_files import time_of, write_picture
 from edge.storage.archive_index import ArchiveIndex
 
 log = logging.getLogger(__name__)
@@ -26,7 +28,8 @@ _PAUSE_S = 0.002  # between steps of counting, so that inspection gets Python's 
 class Archive:
     """Inspection calls `keep`, which returns at once; `run` is the thread that writes.
 
-    Files: `<path>/<date>/<verdict>-<camera>-<id>.jpg`. Past the budget the oldest are deleted.
+    Files: `<path>/<date>/<verdict>-<camera>-<id>.jpg`. Past the budget the oldest are deleted; what
+    is not ours stays.
     """
 
     def __init__(self, config: ArchiveConfig) -> None:
@@ -58,10 +61,10 @@ class Archive:
         # a file deleted at this moment, or an id with an impossible time
         with contextlib.suppress(OSError, ValueError, OverflowError):
             times = [datetime.fromtimestamp(made + hour, UTC) for hour in (0, -3600, 3600)]
-            for day in dict.fromkeys(time.date().isoformat() for time in times):
-                for path in self._index.find(day, name):
-                    with contextlib.suppress(FileNotFoundError):
-                        return path.read_bytes()
+            days = [time.date().isoformat() for time in times]
+            for path in self._index.find(days, name):
+                with contextlib.suppress(OSError):
+                    return read_regular(path)
         raise RefusedError(
             f"no picture of the verdict {name} is kept (archive.keep says which are)"
         )
@@ -93,7 +96,7 @@ class Archive:
                     self._write(*work)
             except queue.Empty:
                 continue
-            except (OSError, cv2.error, PictureError) as error:
+            except (OSError, ValueError, OverflowError, cv2.error, PictureError) as error:
                 self.skipped += 1
                 if not self._faulty:
                     log.error(
@@ -109,18 +112,14 @@ class Archive:
 
     def _write(self, frame: Frame, verdict: Verdict) -> None:
         day = datetime.fromtimestamp(verdict.captured_at, UTC).date().isoformat()
-        folder = self._config.path / day
-        folder.mkdir(parents=True, exist_ok=True)
-        path = folder / f"{verdict.verdict}-{verdict.camera}-{verdict.id}.jpg"
+        name = f"{verdict.verdict}-{verdict.camera}-{verdict.id}.jpg"
         data = _jpeg(frame)
-        try:
-            path.write_bytes(data)
-        except OSError:
-            path.unlink(missing_ok=True)  # an incomplete picture is useless
-            raise
+        folder = self._index.folder_for(day, time_of(name))
+        # pictures that come together are flushed together: fewer writes to the SD card
+        write_picture(folder, name, data, flush_folder=self._queue.empty())
         self.kept += 1
         self._faulty = False
-        self._index.added(path, len(data))
+        self._index.added(folder / name, len(data))
 
 
 class Evidence:

@@ -22,19 +22,30 @@ class ProcessedItems:
         forget: Callable[[Sequence[tuple[str, str]]], None],
         max_bytes: int,
         cameras: int,
+        *,
+        in_memory: Callable[[str, str], bool] = lambda _camera, _receipt: False,
     ) -> None:
         """Parameters:
 
         forget: deletes pairs of camera and receipt.
         max_bytes: the cap of the outbox's file.
         cameras: the number of `folder:` cameras that share it.
+        in_memory: whether the verdict of a camera's receipt waits for its commit.
         """
-        self._reader, self._forget = reader, forget
+        self._reader, self._forget, self._in_memory = reader, forget, in_memory
         self.keep = min(_LIMIT, max_bytes // _SHARE // _RECEIPT_BYTES) // max(1, cameras)
 
     def judged(self, camera: str, receipt: str) -> bool:
+        """Whether there is a verdict with this receipt, in memory or stored. Raises OutboxError."""
+        # memory first: a commit writes the receipt before memory forgets it
+        return self._in_memory(camera, receipt) or self.stored(camera, receipt)
+
+    def stored(self, camera: str, receipt: str) -> bool:
         """Whether a verdict with this receipt was stored. Raises OutboxError."""
         return self._reader.is_judged(camera, receipt)
+
+    def hand_out(self, camera: str, receipt: str) -> None:
+        """Nothing: the writer notes the receipt with its verdict."""
 
     def prune(self, camera: str, present: Collection[str]) -> None:
         """Deletes old receipts of files that are not `present` in the folder. Raises OutboxError.

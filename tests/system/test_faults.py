@@ -9,7 +9,10 @@ import cv2
 import numpy as np
 import pytest
 
+from edge.storage.outbox.records import OutboxChanges
 from tests.support.mosquitto import Mosquitto
+from tests.support.outbox_rows import rows_from
+from tests.support.outbox_store import opened
 from tests.support.plant import Plant, draw
 from tests.support.waiting import wait_until
 from tests.system.conftest import MakeDaemon
@@ -127,7 +130,9 @@ def test_a_missing_model_does_not_start(make_daemon: MakeDaemon, tmp_path: Path)
 def test_a_torn_outbox_is_set_aside(make_daemon: MakeDaemon, plant: Plant) -> None:
     """With a damaged outbox the box starts and delivers, keeps the damaged file and reports it."""
     daemon = make_daemon("test:")
-    daemon.outbox.parent.mkdir()
+    store = opened(daemon.outbox)
+    store.apply(OutboxChanges(rows=rows_from(1, 1)))
+    store.close()
     daemon.outbox.write_bytes(b"torn" * 1000)
     daemon.start()
     plant.wait_for_results(3)

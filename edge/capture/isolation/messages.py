@@ -6,7 +6,6 @@ lie in shared memory (`edge.capture.isolation.frame_ring`).
 """
 
 import json
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Any
@@ -14,6 +13,7 @@ from typing import Any
 from edge.capture.camera import FAULT_KINDS, FaultKind
 
 MAX_TEXT = 2000  # characters of a reason; a driver's text may be long
+_MAX_S = 1e10  # no clock of a machine is older than 300 years
 
 
 class MalformedMessageError(Exception):
@@ -179,7 +179,7 @@ _CLASSES: dict[str, type[Message]] = {cls.__name__: cls for cls in Message.__arg
 # `type(value) is int`, since True is an instance of int.
 _CHECKS: dict[object, Callable[[object], bool]] = {
     int: lambda value: type(value) is int,
-    float: lambda value: type(value) is float and math.isfinite(value),
+    float: lambda value: type(value) is float and 0.0 <= value <= _MAX_S,  # seconds, never NaN
     bool: lambda value: type(value) is bool,
     str: lambda value: type(value) is str,
     dict[str, Any]: lambda value: type(value) is dict,

@@ -4,20 +4,23 @@ A file is read when inotify reports that it was closed after writing, or renamed
 Without that report (network drive, file from before the start), it is read when its size and time
 are the same in two scans. The outbox stores a file's receipt in the commit of its verdict, so a
 killed daemon neither skips nor repeats a file.
+
+Other programs write into the folder: only regular files are read, no links, pipes or devices.
 """
 
 import logging
 import os
-import shutil
-import stat
 from collections.abc import Callable, Collection
 from pathlib import Path
 
 from edge.capture.camera import CameraRead, item_name
+from edge.capture.sources.entry import open_entry
 from edge.capture.sources.inotify import FolderWatch
+from edge.capture.sources.judged_file import move_file
 from edge.core.clock import Clock, StopEvent
-from edge.core.errors import CameraError, PictureError
-from edge.core.image import is_picture_name, open_picture
+from edge.core.errors import CameraError, EdgeInspectError, PictureError
+from edge.core.image import is_picture_name
+from edge.core.regular_file import regular_status
 
 log = logging.getLogger(__name__)
 
@@ -38,30 +41,39 @@ class FolderCamera:
         judged: Callable[[str], bool],
         clock: Clock,
         *,
+        stored: Callable[[str], bool] | None = None,
+        hand_out: Callable[[str], None] = lambda _receipt: None,
         watch: FolderWatch | None = None,
         move_to: Path | None = None,
         prune: Callable[[Collection[str]], None] = lambda _present: None,
     ) -> None:
         """Scans nothing yet.
 
-        judged   whether the verdict of a receipt is stored
-        watch    inotify of `path`; None: the folder is only scanned
-        move_to  the folder for judged files; None: they stay
-        prune    gets the receipts of all files every 10 min, so that others can be forgotten
+        judged    whether the file of a receipt has its verdict, stored or in memory
+        stored    whether that verdict is on disk, so that the file may be moved; None: as `judged`
+        hand_out  is called with the receipt of each file that is returned
+        watch     inotify of `path`; None: the folder is only scanned
+        move_to   the folder for judged files; None: they stay
+        prune     gets the receipts of all files every 10 min, so that others can be forgotten
 
-        Raises CameraError when there is no folder.
+        Raises CameraError when there is no folder, or when judged files would stay in it.
         """
         if not path.is_dir():
             raise CameraError(f"folder: {path} is no folder; create it, or correct the source")
+        if move_to is not None and move_to.exists() and move_to.samefile(path):
+            raise CameraError(
+                f"folder: move_to {move_to} is {path} under another name; name another folder"
+            )
         self._path = path
         self._prefix = os.path.join(path, "")  # noqa: PTH118  `Path` takes longer than the kernel
-        self._judged = judged
+        self._judged, self._stored, self._hand_out = judged, stored or judged, hand_out
         self._clock = clock
         self._watch, self._move_to, self._prune = watch, move_to, prune
         self._done: set[str] = set()
         self._seen: dict[str, tuple[str, float]] = {}  # name → receipt, seen since
         self._ready: list[tuple[str, str]] = []  # name and receipt of complete files
         self._delivered: dict[str, str] = {}  # receipt → name of files that may have to be moved
+        self._odd: set[str] = set()  # names of entries that are no regular files
         self._next_scan = self._next_move = self._next_prune = clock.tick()
         self._quick_scans = 2  # two quick scans find the files from before the start
 
@@ -130,46 +142,57 @@ class FolderCamera:
 
     def _pictures(self) -> list[tuple[int, str, str]]:
         """Time in ns, name and receipt of each picture file. Raises CameraError."""
-        found = []
+        found, odd = [], set[str]()
         try:
             with os.scandir(self._path) as entries:  # a folder may hold ten thousand files
                 for entry in entries:
-                    status = _status_of(entry) if is_picture_name(entry.name) else None
-                    if status is not None:
+                    if not is_picture_name(entry.name):
+                        continue
+                    if (status := regular_status(entry)) is None:
+                        odd.add(entry.name)
+                    else:
                         found.append((status.st_mtime_ns, entry.name, _receipt(entry.name, status)))
         except FileNotFoundError as error:
             raise CameraError(f"folder: {self._path} has gone; create it again") from error
         except OSError as error:
             raise CameraError(f"folder: {self._path}: {error.strerror}") from error
+        if new := odd - self._odd:
+            log.warning(
+                "folder: %s: not judged: %s (a link, a folder, a pipe or a device); copy or rename "
+                "regular files into the folder",
+                self._path,
+                ", ".join(sorted(item_name(name) for name in new)[:5]),
+            )
+        self._odd = odd
         return found
 
     def _is_open(self, name: str) -> bool:
         """Whether a program is writing this file. A hard link into the folder is complete."""
         if self._watch is None or name not in self._watch.open:
             return False
-        try:
-            return (self._path / name).stat().st_nlink == 1
-        except OSError:
-            return True
+        status = regular_status(self._prefix + name)
+        return status is None or status.st_nlink == 1
 
     def _take(self, name: str, receipt: str) -> CameraRead | None:
         if receipt in self._done:
             return None
         path = self._prefix + name
-        if self._judged(receipt):
+        if self._asked(self._judged, receipt):
             self._mark_done(name, receipt)
             return None
         try:
-            picture = open_picture(path)
+            picture = open_entry(path)
         except PictureError as error:
             unchanged_s = self._clock.tick() - self._seen.get(name, ("", 0.0))[1]
-            if unchanged_s < _DAMAGED_WAIT_S or not Path(path).exists():
+            if unchanged_s < _DAMAGED_WAIT_S or self._receipt_of(name) is None:
                 return None
             self._mark_done(name, receipt)
+            self._hand_out(receipt)
             return CameraRead(None, item_name(name), receipt, item_name(str(error)))
         if self._receipt_of(name) != receipt:
             return None  # overwritten: the picture does not belong to the receipt
         self._mark_done(name, receipt)
+        self._hand_out(receipt)
         return CameraRead(None, item_name(name), receipt, encoded=picture)
 
     def _mark_done(self, name: str, receipt: str) -> None:
@@ -185,13 +208,13 @@ class FolderCamera:
             return
         self._next_move = self._clock.tick() + _SCAN_S
         for receipt, name in list(self._delivered.items()):
-            if not self._judged(receipt):
+            if not self._asked(self._stored, receipt):
                 continue
             del self._delivered[receipt]
             if self._receipt_of(name) != receipt:
                 continue  # it was removed or replaced
             try:
-                _move(self._path / name, self._move_to)
+                move_file(self._path / name, self._move_to)
             except OSError as error:
                 log.error(
                     "folder: %s: cannot be moved to %s (%s); it stays, and is not judged again",
@@ -202,27 +225,19 @@ class FolderCamera:
 
     def _receipt_of(self, name: str) -> str | None:
         """The receipt of a file: its name, size and time; None when there is no such file."""
-        status = _status_of(self._prefix + name)
+        status = regular_status(self._prefix + name)
         return None if status is None else _receipt(name, status)
+
+    def _asked(self, question: Callable[[str], bool], receipt: str) -> bool:
+        """The answer. Raises CameraError when the disk gives none: the file must wait, since it may
+        have its verdict."""
+        try:
+            return question(receipt)
+        except EdgeInspectError as error:
+            raise CameraError(
+                f"folder: {self._path}: which files are judged cannot be read; they wait ({error})"
+            ) from error
 
 
 def _receipt(name: str, status: os.stat_result) -> str:
     return f"{item_name(name)}|{status.st_size}|{status.st_mtime_ns}"
-
-
-def _status_of(path: str | os.DirEntry[str]) -> os.stat_result | None:
-    """Status of a regular file; None when there is no such file."""
-    try:
-        status = os.stat(path)  # noqa: PTH116  `Path` takes longer than the kernel
-    except OSError:
-        return None
-    return status if stat.S_ISREG(status.st_mode) else None
-
-
-def _move(path: Path, folder: Path) -> None:
-    """Moves a file without overwriting another: a camera may use a name again."""
-    folder.mkdir(parents=True, exist_ok=True)
-    target = folder / path.name
-    if target.exists():
-        target = folder / f"{path.stem}-{path.stat().st_mtime_ns}{path.suffix}"
-    shutil.move(path, target)

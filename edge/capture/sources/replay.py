@@ -1,5 +1,6 @@
 """`replay:` plays the pictures of a folder, or a video file, each exactly once and in order."""
 
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
@@ -8,9 +9,13 @@ import cv2
 import numpy as np
 
 from edge.capture.camera import CameraRead, item_name
+from edge.capture.sources.entry import open_entry
 from edge.core.clock import Clock, StopEvent
 from edge.core.errors import CameraError, PictureError
-from edge.core.image import is_picture_name, open_picture
+from edge.core.image import is_picture_name
+from edge.core.regular_file import regular_status
+
+log = logging.getLogger(__name__)
 
 _VIDEO = (".avi", ".mkv", ".mov", ".mp4", ".mpg", ".mpeg", ".webm")
 
@@ -26,16 +31,17 @@ class ReplayCamera:
         self._clock = clock
         self._due = clock.tick()
         if path.is_dir():
-            pictures = sorted(p for p in path.rglob("*") if p.is_file() and is_picture_name(p))
+            pictures = _pictures_below(path)
             if not pictures:
                 raise CameraError(
                     f"replay: no .jpg, .png or .bmp picture in {path}; check the path"
                 )
-            self._reads = _pictures(path, pictures, loop)
+            named = [(p, item_name(p.relative_to(path).as_posix())) for p in pictures]
+            self._reads = _pictures(named, loop)
         elif path.is_file() and path.suffix.lower() in _VIDEO:
             self._reads = _video(path, loop)
         elif path.is_file() and is_picture_name(path):
-            self._reads = _pictures(path.parent, [path], loop)
+            self._reads = _pictures([(path.resolve(), item_name(path.name))], loop)
         else:
             raise CameraError(
                 f"replay: {path} is no folder of pictures, picture or video file; run `make demo` "
@@ -54,12 +60,25 @@ class ReplayCamera:
         self._reads = iter(())
 
 
-def _pictures(root: Path, pictures: list[Path], loop: int) -> Iterator[CameraRead]:
-    named = [(path, item_name(path.relative_to(root).as_posix())) for path in pictures]
+def _pictures_below(folder: Path) -> list[Path]:
+    """Regular files only: a link may lead to any file of the box."""
+    pictures = sorted(path for path in folder.rglob("*") if is_picture_name(path))
+    regular = [path for path in pictures if regular_status(path) is not None]
+    if odd := sorted(set(pictures).difference(regular)):
+        log.warning(
+            "replay: %s: not played, and %d more like it: a link, a folder, a pipe or a device; "
+            "copy the file itself",
+            item_name(str(odd[0])),
+            len(odd) - 1,
+        )
+    return regular
+
+
+def _pictures(named: list[tuple[Path, str]], loop: int) -> Iterator[CameraRead]:
     for _ in range(loop):
         for path, item in named:
             try:
-                yield CameraRead(None, item, encoded=open_picture(path))
+                yield CameraRead(None, item, encoded=open_entry(str(path)))
             except PictureError as error:
                 yield CameraRead(None, item, fault=str(error))
 

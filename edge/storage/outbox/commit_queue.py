@@ -72,6 +72,7 @@ class CommitQueue:
         """`tick`: monotonic seconds."""
         self.held = WriteBuffer()
         self.pending = PendingAcks()
+        self.receipts: set[tuple[str, str | None]] = set()  # with cameras; not on disk
         self._policy, self._tick, self._limits = policy, tick, limits
         self._committing: set[int] = set()  # numbers in the running commit
         self._retry_at = 0.0  # monotonic seconds
@@ -87,6 +88,7 @@ class CommitQueue:
         """Adds the next number. True: the writer must be woken."""
         now = self._tick()
         due = self._policy.due(now)
+        self.receipts.add((verdict.camera, verdict.receipt))
         self.held.add(BufferedVerdict(row, verdict, due))
         return len(self.held) == 1 or due <= now
 
@@ -97,7 +99,9 @@ class CommitQueue:
         while not self._committing and (
             len(self.held) > self._limits.held or self.held.bytes > self._limits.held_bytes
         ):
-            dropped.append(self.held.drop_first().row.seq)
+            one = self.held.drop_first()
+            self.receipts.discard((one.verdict.camera, one.verdict.receipt))
+            dropped.append(one.row.seq)
         return dropped
 
     def settle(self, seq: int) -> bool:
@@ -134,6 +138,9 @@ class CommitQueue:
         """The commit succeeded."""
         if batch.held:
             self.held.written(batch.held[-1].row.seq)
+        self.receipts.difference_update(
+            (one.verdict.camera, one.verdict.receipt) for one in (*batch.held, *batch.safe)
+        )
         self._committing = set()
 
     def put_back(self, batch: CommitBatch) -> None:

@@ -7,10 +7,10 @@ import sqlite3
 import zlib
 from pathlib import Path
 
+from edge.storage.outbox.ownership import APPLICATION_ID
 from edge.storage.outbox.sqlite import OutboxError
 
 SCHEMA = 2
-_APPLICATION_ID = 0x0ED6E000  # plus the schema number: SQLite's application id confirms it
 _OUTBOX_TABLE = """CREATE TABLE outbox (
     seq INTEGER PRIMARY KEY,
     stored_at REAL NOT NULL,
@@ -43,7 +43,7 @@ def schema_of(db: sqlite3.Connection, path: Path) -> int:
     if version in (0, 1, SCHEMA):
         return version
     (application_id,) = db.execute("PRAGMA application_id").fetchone()
-    if application_id != _APPLICATION_ID + version:  # a byte of the header has changed
+    if application_id != APPLICATION_ID + version:  # a byte of the header has changed
         raise sqlite3.DatabaseError(f"malformed: schema {version}")
     raise OutboxError(
         f"{path}: written by another edge-inspect (outbox schema {version}); "
@@ -71,4 +71,4 @@ def upgrade(db: sqlite3.Connection, version: int) -> None:
         db.execute("DROP TABLE former")
     db.execute("INSERT INTO state VALUES (1, ?, ?)", (last, count))
     db.execute(f"PRAGMA user_version={SCHEMA}")
-    db.execute(f"PRAGMA application_id={_APPLICATION_ID + SCHEMA}")
+    db.execute(f"PRAGMA application_id={APPLICATION_ID + SCHEMA}")

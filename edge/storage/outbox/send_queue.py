@@ -133,6 +133,14 @@ class SendQueue:
             # every waiting row that is not in memory is in the file
             self._floor = min(self._rows) - 1 if self._rows else self._newest
 
+    def read_again(self, last: int) -> None:
+        """Every waiting row is in the file, which holds numbers up to `last`."""
+        with self._lock:
+            self._rows.clear()
+            self._stored.clear()
+            self._order.clear()
+            self._floor = self._newest = max(self._newest, last)
+
     def close(self) -> None:
         """Closes the file."""
         self._reader.close()

@@ -8,12 +8,15 @@ The file has three records of fixed size. They are overwritten in place, which w
 - The third is written at each commit, but the kernel decides when it reaches the disk. It holds
   what the outbox should contain. It survives kill -9, so the start detects an outbox that was cut
   or replaced by an older copy.
-The file is also the lock: one outbox, one daemon.
+The file is also the lock: one outbox, one daemon. It is believed only when no other user can have
+written it.
 """
 
 import contextlib
+import errno
 import fcntl
 import hashlib
+import logging
 import os
 import re
 import stat
@@ -22,10 +25,20 @@ import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
+from edge.storage.outbox.ownership import numbers_of
+
+log = logging.getLogger(__name__)
+
+_SAFELY = os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK  # a link or a pipe may be in its place
 BLOCK = 1000  # numbers reserved by one write
 _SAFE_GAP = 20 * BLOCK  # more numbers than one process can issue without a record
 _SLOT = 512  # bytes between records: a sector is written whole or not at all
 _RECORD = re.compile(rb"edge-inspect numbers 1 (\d{20}) (\d{20}) (\d{20}) ([0-9a-f]{8})\n")
+_HIGHEST = 2**62  # SQLite's integers have 63 bits
+
+
+class UntrustedError(Exception):
+    """Another user may have written the file. The text completes "the file …"."""
 
 
 class InUseError(Exception):
@@ -60,19 +73,22 @@ class SequenceAllocator:
     """Safe between threads."""
 
     def __init__(self, outbox: Path, memory: Path | None = None) -> None:
-        """Opens and locks the file. Raises InUseError.
+        """Opens and locks the file. Raises InUseError and UntrustedError.
 
         memory: a folder in memory for the records that a read-only disk does not take; None: the
-            runtime directory of systemd, else /dev/shm.
+            runtime directory of systemd, else one of this user in /dev/shm.
         """
-        self.path = outbox.with_name(f"{outbox.name}.numbers")
+        self.path = numbers_of(outbox)
         name = hashlib.sha256(str(outbox.absolute()).encode()).hexdigest()[:16]
         self._memory = (memory or _memory()) / f"edge-inspect-{name}.numbers"
         self._lock = threading.Lock()
         self._fd = self._open()
         content = b"" if self._fd is None else os.pread(self._fd, 4 * _SLOT, 0)
         found = [_parsed(content[:_SLOT]), _parsed(content[_SLOT : 2 * _SLOT])]
-        found.append(_parsed(_content(self._memory)))
+        if _is_private(self._memory.parent):
+            found.append(_parsed(_content(self._memory)))
+        elif self._memory.parent.exists():
+            log.warning("%s: other users may write there; not used", self._memory.parent)
         right = [record for record in found if record is not None]
         self._turn = max((turn for turn, _, _ in right), default=0)
         self.reserved = max((reserved for _, reserved, _ in right), default=0)
@@ -144,26 +160,31 @@ class SequenceAllocator:
         self._turn += 1
         record = _record(self._turn, reserved, int(unstored))
         if self._fd is None:
-            with contextlib.suppress(InUseError):
+            with contextlib.suppress(InUseError, UntrustedError):
                 self._fd = self._open()
         written = self._fd is not None and _written(self._fd, record, self._turn % 2 * _SLOT)
         with contextlib.suppress(OSError):
-            if written:
-                self._memory.unlink(missing_ok=True)
-            else:
-                self._memory.write_bytes(record)
+            if not written:
+                self._memory.parent.mkdir(mode=0o700, exist_ok=True)
+            if _is_private(self._memory.parent):
+                if written:
+                    self._memory.unlink(missing_ok=True)
+                else:
+                    self._memory.write_bytes(record)
         self.reserved, self.issued_unstored = reserved, unstored
 
     def _open(self) -> int | None:
         for flags in (os.O_RDWR | os.O_CREAT, os.O_RDONLY):
             try:
                 self.path.parent.mkdir(parents=True, exist_ok=True)
-                fd = os.open(self.path, flags | os.O_CLOEXEC, 0o600)
-            except OSError:
+                fd = os.open(self.path, flags | _SAFELY, 0o600)
+            except OSError as error:
+                if error.errno == errno.ELOOP:
+                    raise UntrustedError("is a link; delete it") from None
                 continue
-            if not stat.S_ISREG(os.fstat(fd).st_mode):
+            if why := _distrust(os.fstat(fd), self.path.parent.stat()):
                 os.close(fd)
-                return None
+                raise UntrustedError(why)
             try:
                 fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
@@ -182,7 +203,8 @@ def _parsed(record: bytes) -> tuple[int, int, bool] | None:
     match = _RECORD.match(record)
     if match is None or int(match[4], 16) != zlib.crc32(record[: match.start(4)]):
         return None
-    return int(match[1]), int(match[2]), bool(int(match[3]))
+    first, second, third = (int(match[group]) for group in (1, 2, 3))
+    return (first, second, bool(third)) if max(first, second) < _HIGHEST else None
 
 
 def _written(fd: int, record: bytes, at: int) -> bool:
@@ -196,7 +218,31 @@ def _written(fd: int, record: bytes, at: int) -> bool:
 
 def _memory() -> Path:
     runtime = os.environ.get("RUNTIME_DIRECTORY", "").split(":")[0]
-    return Path(runtime or "/dev/shm")  # noqa: S108  one name for one outbox, its record checked
+    # every user may write into /dev/shm: `_is_private` decides whether this folder is believed
+    own = f"/dev/shm/edge-inspect-{os.geteuid()}"  # noqa: S108
+    return Path(runtime).resolve() if runtime else Path(own)
+
+
+def _is_private(folder: Path) -> bool:
+    """Whether no other user may write into the folder. A link is none."""
+    try:
+        found = folder.lstat()
+    except OSError:
+        return False
+    ours = stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid()
+    return ours and not found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+
+
+def _distrust(file: os.stat_result, folder: os.stat_result) -> str:
+    """Why another user may have written the file; empty: none can have. The owner of the folder
+    could replace the outbox too, and so could everyone where the disk knows no permissions."""
+    if not stat.S_ISREG(file.st_mode):
+        return "is no regular file; delete it"
+    if file.st_uid not in (0, os.geteuid(), folder.st_uid):
+        return f"belongs to another user (uid {file.st_uid}); find out why, and delete or chown it"
+    if file.st_mode & stat.S_IWOTH and not folder.st_mode & stat.S_IWOTH:
+        return "can be written by every user of this machine; chmod 600 it"
+    return ""
 
 
 def _content(path: Path) -> bytes:

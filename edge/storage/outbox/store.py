@@ -11,6 +11,7 @@ from pathlib import Path
 
 from edge.core.clock import Clock
 from edge.storage.outbox.database import OutboxDatabase
+from edge.storage.outbox.ownership import numbers_of, require_ours
 from edge.storage.outbox.reader import OutboxReader
 from edge.storage.outbox.records import (
     CommitResult,
@@ -27,7 +28,12 @@ from edge.storage.outbox.recovery.quarantine import (
 )
 from edge.storage.outbox.recovery.salvage import last_number_seen, salvage
 from edge.storage.outbox.recovery.staging import StagingTable
-from edge.storage.outbox.sequence import InUseError, Progress, SequenceAllocator
+from edge.storage.outbox.sequence import (
+    InUseError,
+    Progress,
+    SequenceAllocator,
+    UntrustedError,
+)
 from edge.storage.outbox.sqlite import OutboxError, size_of, wal_of
 
 log = logging.getLogger(__name__)
@@ -54,8 +60,8 @@ class OutboxStore:
 
         A disk that refuses is no error here: `fault` has the reason, and `open` tries again.
         Raises OutboxError when only a person can fix it: another daemon uses the file, a newer
-        version wrote it, a permission is missing, or the disk reads neither the file nor its
-        numbers, so that a number might be issued twice.
+        version or another program wrote it, a permission is missing, or the disk reads neither the
+        file nor its numbers, so that a number might be issued twice.
         """
         self.fault = ""
         self.generation = 0
@@ -64,6 +70,7 @@ class OutboxStore:
         self._clock = clock
         self._outbox: OutboxDatabase | None = None
         self._base = 0.0 - clock.tick()
+        require_ours(path)  # before the file of numbers is created beside it
         try:
             self.numbers = SequenceAllocator(path)
         except InUseError:
@@ -71,6 +78,8 @@ class OutboxStore:
                 f"{path}: another edge-inspect uses this outbox; stop it, or give each its own "
                 "outbox.path"
             ) from None
+        except UntrustedError as error:
+            raise OutboxError(f"{numbers_of(path)}: {error}") from None
         # without the records of an earlier run, only its file has the last number
         unknown = not self.numbers.known and any(map(size_of, (path, wal_of(path))))
         if not self.numbers.known and not unknown:
@@ -123,8 +132,10 @@ class OutboxStore:
         assert self._outbox is not None
         if changes.rows:
             self.numbers.reserve(changes.rows[-1].seq, unstored=False)
+        if not (is_there := self._outbox.is_there()):
+            self._require_no_other()
         try:
-            if not self._outbox.is_there():
+            if not is_there:
                 self._restore_deleted(self._outbox, hooks)
             result = self._outbox.apply(changes, self.operating_time())
         except OutboxError as error:
@@ -209,6 +220,7 @@ class OutboxStore:
                 outbox.close()
 
     def _open(self) -> None:
+        require_ours(self._path)
         finish_rebuild(self._path)
         broken = rows_behind_damage(self._path)
         self._use(OutboxDatabase(self._path, *self._limits))
@@ -239,6 +251,7 @@ class OutboxStore:
 
     def _rebuild(self, why: str, hooks: RebuildHooks) -> None:
         """Replaces the file by a new one with all saved rows. See quarantine.py."""
+        require_ours(self._path)
         self._close()
         with contextlib.closing(StagingTable(self._path, hooks.on_progress)) as staging:
             found = salvage(self._path, self.numbers.progress, staging)
@@ -268,6 +281,15 @@ class OutboxStore:
             count,
             missing,
         )
+
+    def _require_no_other(self) -> None:
+        """Raises OutboxError when another program's file has taken the place of the open one. That
+        stays open, because its rows are in no other file."""
+        try:
+            require_ours(self._path)
+        except OutboxError as error:
+            self.fault = str(error)
+            raise
 
     def _restore_deleted(self, deleted: OutboxDatabase, hooks: RebuildHooks) -> None:
         """The file was deleted in use: copies the rows of the still open file into a new one."""

@@ -1,8 +1,8 @@
 """The write buffer: verdicts that are not on disk, and the other work of a commit."""
 
-from collections import deque
+from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 
 from edge.core.verdict import Verdict
@@ -86,68 +86,51 @@ class PendingAcks:
 
 
 class WriteBuffer:
-    """A queue without gaps in its numbers, from which any element can be removed. `bytes`: of all
+    """Rows by their numbers, in ascending order, from which any can be removed. `bytes`: of all
     bodies. Not safe between threads."""
 
     def __init__(self) -> None:
         self.bytes = 0
-        self._queue: deque[BufferedVerdict] = deque()
-        self._removed: set[int] = set()  # numbers in the queue that need no writing any more
+        self._rows: OrderedDict[int, BufferedVerdict] = OrderedDict()
 
     def __len__(self) -> int:
-        return len(self._queue) - len(self._removed)
+        return len(self._rows)
 
     def __contains__(self, seq: int) -> bool:
-        if not self._queue or seq in self._removed:
-            return False
-        return self._queue[0].row.seq <= seq <= self._queue[-1].row.seq
+        return seq in self._rows
 
     @property
     def due(self) -> float | None:
         """When the first verdict is to be written; None: the queue is empty."""
-        return self._queue[0].due if self._queue else None
+        return next((one.due for one in self._rows.values()), None)
 
     def add(self, one: BufferedVerdict) -> None:
-        """Adds the next number."""
-        self._queue.append(one)
+        """Adds a number above all before."""
+        self._rows[one.row.seq] = one
         self.bytes += len(one.row.body)
 
     def settle(self, seq: int) -> BufferedVerdict | None:
         """Removes a number that needs no writing; None: it is not here."""
-        if seq not in self:
-            return None
-        one = self._queue[seq - self._queue[0].row.seq]
-        self._removed.add(seq)
-        self.bytes -= len(one.row.body)
-        self._trim()
+        one = self._rows.pop(seq, None)
+        if one is not None:
+            self.bytes -= len(one.row.body)
         return one
 
     def drop_first(self) -> BufferedVerdict:
         """Removes the oldest."""
-        one = self._queue.popleft()
+        _, one = self._rows.popitem(last=False)
         self.bytes -= len(one.row.body)
-        self._trim()
         return one
 
     def first(self, limit: int | None = None) -> list[BufferedVerdict]:
         """The oldest, at most `limit` of them; None: all. They stay in the queue."""
-        waiting = (one for one in self._queue if one.row.seq not in self._removed)
-        return list(islice(waiting, limit))
+        return list(islice(self._rows.values(), limit))
 
     def written(self, upto: int) -> None:
         """Removes all numbers up to `upto`, which are on disk."""
-        while self._queue and self._queue[0].row.seq <= upto:
-            one = self._queue.popleft()
-            if one.row.seq in self._removed:
-                self._removed.discard(one.row.seq)
-            else:
-                self.bytes -= len(one.row.body)
-        self._trim()
+        while self._rows and next(iter(self._rows)) <= upto:
+            self.drop_first()
 
     def make_all_due(self) -> None:
         """Every verdict is to be written now."""
-        self._queue = deque(BufferedVerdict(one.row, one.verdict, 0.0) for one in self._queue)
-
-    def _trim(self) -> None:
-        while self._queue and self._queue[0].row.seq in self._removed:
-            self._removed.discard(self._queue.popleft().row.seq)
+        self._rows = OrderedDict((seq, replace(one, due=0.0)) for seq, one in self._rows.items())

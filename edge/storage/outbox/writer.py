@@ -14,7 +14,7 @@ from dataclasses import replace
 from edge.core.clock import Clock
 from edge.core.messages import stored_body
 from edge.core.terms import Durability
-from edge.core.verdict import Verdict
+from edge.core.verdict import Verdict, unusable
 from edge.storage.outbox.commit_queue import CommitQueue, GroupCommitPolicy, WriterLimits
 from edge.storage.outbox.records import DROP_CAUSES, DropCause, FileStats, OutboxRow, OutboxStats
 from edge.storage.outbox.recovery.quarantine import RebuildHooks
@@ -74,6 +74,7 @@ class OutboxWriter:
         self._highest_shown = self._highest_acked = 0
         self._damage: tuple[OutboxError, int] | None = None  # and the generation of that file
         self._changed = threading.Condition()
+        self._reread = False  # after an exception the send queue may lack rows that are in the file
         self._stored = self._acked = 0
         self._dropped: Counter[DropCause] = Counter()
         self.status, self._file_stats = WriterStatus(store.fault), store.file_stats()
@@ -92,20 +93,22 @@ class OutboxWriter:
         with self._changed:
             while not self.status.degraded and self._queue.is_full(self._capacity):
                 self._changed.wait(1.0)
-            number, self._next = self._next, self._next + 1
-            row = OutboxRow(number, self._store.operating_time(), stored_body(verdict, number))
-            wakes_writer = self._queue.add(row, verdict)
-            for dropped in self._queue.drop_past_bounds():
-                self.send_queue.done(dropped)
-                self._dropped["memory"] += 1
             sendable = not self._strict or self.status.degraded
-            if sendable:
-                self._show_unstored([row])
-        if sendable:  # before the writer wakes: sending must not wait for it
-            self._on_sendable()
-        if wakes_writer:
-            with self._changed:
-                self._changed.notify_all()
+            row = self._next_row(verdict, sendable=sendable)
+            try:
+                wakes_writer = self._enqueue(row, verdict)
+                if sendable:
+                    self._show_unstored([row])
+            except BaseException:
+                self._reread = True
+                raise
+        try:
+            if sendable:  # before the writer wakes: sending must not wait for it
+                self._on_sendable()
+        finally:
+            if wakes_writer:
+                with self._changed:
+                    self._changed.notify_all()
 
     def accept(self, seq: int) -> None:
         """The broker has acknowledged a row."""
@@ -128,6 +131,11 @@ class OutboxWriter:
         with self._changed:
             self._queue.pending.stale += receipts
             self._changed.notify_all()
+
+    def holds_receipt(self, camera: str, receipt: str) -> bool:
+        """Whether a verdict with this receipt waits for its commit."""
+        with self._changed:
+            return (camera, receipt) in self._queue.receipts
 
     def stats(self) -> OutboxStats:
         """The outbox after its last commit, memory included."""
@@ -171,6 +179,31 @@ class OutboxWriter:
         with self._changed:
             return closing and not (done and (len(self._queue) or self._queue.pending))
 
+    def _next_row(self, verdict: Verdict, *, sendable: bool) -> OutboxRow:
+        """The verdict as a row with the next number. An exception uses no number."""
+        number, operating_time = self._next, self._store.operating_time()
+        if sendable:
+            self._store.numbers.reserve(number, unstored=True)
+        try:
+            body = stored_body(verdict, number)
+        except (ValueError, ArithmeticError, OSError) as error:  # a time that no calendar has, NaN
+            log.exception("outbox: a verdict of camera %s cannot be written", verdict.camera)
+            reason = f"its judgement cannot be written ({error})"
+            body = stored_body(unusable(verdict, self._clock.now(), reason), number)
+        return OutboxRow(number, operating_time, body)
+
+    def _enqueue(self, row: OutboxRow, verdict: Verdict) -> bool:
+        """Whether the writer must be woken. The number is used once its row is in the queue."""
+        try:
+            wakes_writer = self._queue.add(row, verdict)
+        finally:
+            if row.seq in self._queue.held:
+                self._next = row.seq + 1
+        for dropped in self._queue.drop_past_bounds():
+            self.send_queue.done(dropped)
+            self._dropped["memory"] += 1
+        return wakes_writer
+
     def _show_unstored(self, rows: Sequence[OutboxRow]) -> None:
         """Makes rows sendable. Their numbers are reserved first: no restart may reuse them."""
         if rows:
@@ -188,26 +221,37 @@ class OutboxWriter:
     def _commit(
         self, batch: CommitBatch, damage: tuple[OutboxError, int] | None, *, closing: bool
     ) -> bool:
-        """Writes and reports. False: nothing was stored, and the work is pending again."""
+        """Writes and reports. Raises nothing. False: nothing was stored, and the work is pending
+        again."""
+        acked, why = 0, ""
         try:
             acked = self._apply(batch, damage, closing=closing)
         except OutboxError as error:
-            self._commit_failed(batch, str(error))
-            return False
+            why = str(error)
         except Exception as error:  # outermost: `run` is only the loop around this
             log.exception("outbox: unexpected fault")
-            self._commit_failed(batch, f"outbox: internal fault ({error!r})")
-            return False
-        if not self._strict:  # ahead of need, so that `submit` does not wait for the disk
-            self._store.numbers.reserve(self._next + BLOCK // 2, unstored=True)
-        file_stats = self._store.file_stats()
-        if safe := [*batch.safe, *batch.held]:
-            self._on_commit([one.verdict for one in safe], [one.row.seq for one in safe])
-        reopened = self.send_queue.generation != self._store.generation
-        self._commit_done(batch, acked, file_stats)
+            why = f"outbox: internal fault ({error!r})"
+        try:
+            if why:
+                self._commit_failed(batch, why)
+            else:
+                self._committed(batch, acked)
+        except Exception:  # outermost: what was committed stays committed
+            log.exception("outbox: unexpected fault after a commit")
+            self._reread = True
+        return not why
+
+    def _committed(self, batch: CommitBatch, acked: int) -> None:
+        try:
+            if not self._strict:  # ahead of need, so that `submit` does not wait for the disk
+                self._store.numbers.reserve(self._next + BLOCK // 2, unstored=True)
+            if safe := [*batch.safe, *batch.held]:
+                self._on_commit([one.verdict for one in safe], [one.row.seq for one in safe])
+        finally:
+            reopened = self.send_queue.generation != self._store.generation
+            self._commit_done(batch, acked, self._store.file_stats())
         if reopened or (batch.held and self._strict):
             self._on_sendable()
-        return True
 
     def _apply(
         self, batch: CommitBatch, damage: tuple[OutboxError, int] | None, *, closing: bool
@@ -254,6 +298,9 @@ class OutboxWriter:
                 self.send_queue.show(rows, stored=True)
             else:
                 self.send_queue.stored([row.seq for row in rows])
+            if self._reread and not len(self._queue):
+                self.send_queue.read_again(self._store.last)
+                self._reread = False
             self._stored += len(rows)
             self._acked += acked
             self._file_stats = file_stats

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from edge.capture.sources import inotify
-from edge.core.image import EncodedPicture, open_picture
+from edge.capture.sources.entry import open_entry
+from edge.core.image import EncodedPicture
 from tests.conftest import WritePicture
 from tests.edge.capture.dropfolder import Receipts, StopAfterWaits, names, watched
 
@@ -93,17 +94,17 @@ def test_file_overwritten_during_its_read_is_read_again(
     camera = watched(drop, receipts)
     assert camera.read(StopAfterWaits(4)) is None
     write_picture("drop/a.png", red=10)
-    reads: list[Path] = []
+    reads: list[str] = []
 
-    def read(path: Path) -> EncodedPicture:
-        picture = open_picture(path)
+    def read(path: str) -> EncodedPicture:
+        picture = open_entry(path)
         reads.append(path)
         if len(reads) == 1:
             write_picture("drop/a.png", red=200)
             os.utime(drop / "a.png", ns=(0, 10**18))
         return picture
 
-    monkeypatch.setattr("edge.capture.sources.folder.open_picture", read)
+    monkeypatch.setattr("edge.capture.sources.folder.open_entry", read)
     look = camera.read(StopAfterWaits(100))
     camera.close()
     assert look is not None

@@ -159,7 +159,7 @@ def test_outbox_that_is_no_database(
     broken.write_bytes(b"this was a database once" * 100)
     code, found = check(write_config(outbox={"path": str(broken)}))
     assert code == 1
-    assert "file is not a database" in found["disk"]
+    assert "broken.db: is a text file, not an outbox of edge-inspect" in found["disk"]
     assert broken.read_bytes().startswith(b"this was")
 
 

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Collection, Iterator
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,14 @@ class NothingJudged:
         """Never."""
         del camera, receipt
         return False
+
+    def stored(self, camera: str, receipt: str) -> bool:
+        """Never."""
+        del camera, receipt
+        return False
+
+    def hand_out(self, camera: str, receipt: str) -> None:
+        """Remembers nothing."""
 
     def prune(self, camera: str, present: Collection[str]) -> None:
         """Remembers nothing."""
@@ -71,6 +80,7 @@ class StagedPipeline:
         self.inspector = build_inspector(self.config)
         self.cameras = RunningCameras()
         self.noted: list[Part] = []
+        self.numbers = count(1)
         self.pipeline = Pipeline(
             self.config,
             RunningModel(self.inspector),
@@ -78,6 +88,7 @@ class StagedPipeline:
             cameras=self.cameras,
             sink=Sink(self.verdicts.append),
             note_part=lambda part, _verdicts: self.noted.append(part),
+            next_number=lambda _camera: next(self.numbers),
             parts_changed=threading.Event(),
             processed_items=NothingJudged(),
             factory=self.factory,

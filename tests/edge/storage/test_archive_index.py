@@ -90,7 +90,7 @@ def test_a_search_does_not_read_the_folder(tmp_path: Path, looks: list[str]) -> 
     index = counted(folder)
     looks.clear()
     for number, there in ((0, True), (299, True), (300, False)):
-        found = [path for path in index.find(DAY, verdict("fail", number).id) if path.exists()]
+        found = [path for path in index.find([DAY], verdict("fail", number).id) if path.exists()]
         assert [path.name for path in found] == ([name_of(number)] if there else [])
     assert looks == []
 
@@ -105,7 +105,7 @@ def test_a_picture_of_another_camera_is_found_too(tmp_path: Path) -> None:
     index.added(later, 1)
     for number in (0, 7, 8):
         wanted = verdict("fail", number).id
-        assert sum(path.exists() for path in index.find(DAY, wanted)) == 1
+        assert sum(path.exists() for path in index.find([DAY], wanted)) == 1
 
 
 @pytest.mark.slow

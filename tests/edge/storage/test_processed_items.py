@@ -4,6 +4,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, Literal
 
 import pytest
 from hypothesis import given
@@ -13,11 +14,12 @@ from edge.core.clock import Clock
 from edge.core.threads import start_thread
 from edge.storage.outbox.database import OutboxDatabase
 from edge.storage.outbox.reader import OutboxReader
-from edge.storage.outbox.records import OutboxChanges
+from edge.storage.outbox.records import CommitResult, OutboxChanges
 from edge.storage.outbox.store import OutboxStore
 from edge.storage.outbox.writer import OutboxWriter
 from edge.storage.processed_items import ProcessedItems
 from tests.support.outbox_rows import rows_from
+from tests.support.refusing_store import BalkingStore
 from tests.support.verdicts import a_verdict
 
 MB = 2**20
@@ -151,3 +153,43 @@ def test_a_folder_says_what_lies_in_it(path: Path) -> None:
     receipts.prune("top", set())
     assert not forgotten
     receipts.close()
+
+
+@pytest.mark.parametrize("durability", ["strict", "balanced"])
+def test_a_receipt_is_known_from_submit_on(
+    path: Path, durability: Literal["strict", "balanced"]
+) -> None:
+    """At every moment, also during the commit: in memory, then on disk, also when the broker has
+    acknowledged the verdict before it was written."""
+    store = BalkingStore(path)
+    writer = OutboxWriter(store, Clock(), durability=durability, window_s=1e-9)
+    items = ProcessedItems(store.new_reader(), writer.forget, MB, 1, in_memory=writer.holds_receipt)
+    seen: list[bool] = []
+    real = store.apply
+
+    def applied(*args: Any, **options: Any) -> CommitResult:
+        seen.append(items.judged("top", "a") and items.judged("top", "b"))
+        return real(*args, **options)
+
+    store.apply = applied  # type: ignore[method-assign]
+    for one in ("a", "b"):
+        assert not items.judged("top", one)
+        writer.submit(replace(a_verdict(), receipt=one))
+        assert items.judged("top", one)
+        assert not items.stored("top", one)
+        assert not items.judged("side", one)
+    writer.accept(1)
+    store.refusals = 2
+    for _ in range(4):
+        writer.run_once()
+        assert items.judged("top", "a")
+        assert items.judged("top", "b")
+    assert seen
+    assert all(seen)
+    assert items.stored("top", "a")
+    assert items.stored("top", "b")
+    assert not writer.holds_receipt("top", "a")
+    assert not writer.holds_receipt("top", "b")
+    items.close()
+    writer.send_queue.close()
+    store.close()

@@ -1,12 +1,23 @@
 """No number is given twice, whatever happened to the file that says so."""
 
+import os
+import zlib
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge.storage.outbox.sequence import BLOCK, InUseError, Progress, SequenceAllocator
+from edge.storage.outbox.sequence import (
+    BLOCK,
+    InUseError,
+    Progress,
+    SequenceAllocator,
+    UntrustedError,
+)
+from edge.storage.outbox.sqlite import OutboxError
+from tests.support.outbox_store import opened as opened_store
 
 
 def opened(folder: Path) -> SequenceAllocator:
@@ -138,4 +149,82 @@ def test_the_newest_of_two_records_torn_is_known(tmp_path: Path) -> None:
     numbers.path.write_bytes(raw)
     again = opened(tmp_path)
     assert again.unreadable or again.reserved + 2 * BLOCK >= highest
+    again.close()
+
+
+def _pipe(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
+def forged(reserved: int) -> bytes:
+    """A record as another user could write it."""
+    head = b"edge-inspect numbers 1 %020d %020d %020d " % (10**6, reserved, 1)
+    return head + b"%08x\n" % zlib.crc32(head)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "why"),
+    [
+        (lambda p: (p.rename(p.with_name("x")), p.symlink_to("x")), "is a link"),
+        (lambda p: p.chmod(0o606), "chmod 600"),
+        (lambda p: (p.unlink(), p.mkdir()), "no regular file"),
+        (_pipe, "no regular file"),
+    ],
+    ids=["link", "writable", "folder", "pipe"],
+)
+def test_what_another_user_may_have_written_is_refused(
+    tmp_path: Path, spoil: Callable[[Path], object], why: str
+) -> None:
+    """Neither read nor written; the outbox says it in a sentence."""
+    path = tmp_path / "state" / "outbox.db"
+    opened_store(path).close()
+    spoil(path.with_name("outbox.db.numbers"))
+    with pytest.raises(OutboxError, match=rf"outbox\.db\.numbers: .*{why}") as caught:
+        opened_store(path)
+    assert caught.value.kind == "permanent"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
+def test_another_users_file_is_refused(tmp_path: Path) -> None:
+    """It was there before ours, in a folder that both may write."""
+    numbers = opened(tmp_path)
+    numbers.close()
+    os.chown(numbers.path, 4711, -1)
+    with pytest.raises(UntrustedError, match="uid 4711"):
+        opened(tmp_path)
+    os.chown(numbers.path.parent, 4711, -1)  # its folder is that user's too
+    opened(tmp_path).close()
+
+
+@pytest.mark.parametrize("how", ["writable", "link"])
+def test_a_record_in_memory_is_believed_only_in_a_private_folder(tmp_path: Path, how: str) -> None:
+    """Every user may write into /dev/shm: a forged record skips no number, and ours is not written
+    into another's folder."""
+    blocked(tmp_path)
+    numbers = opened(tmp_path)
+    numbers.reserve(5, unstored=True)
+    (record,) = (tmp_path / "memory").iterdir()
+    record.write_bytes(forged(10**12))
+    numbers.close()
+    if how == "writable":
+        (tmp_path / "memory").chmod(0o777)
+    else:
+        (tmp_path / "memory").rename(tmp_path / "theirs")
+        (tmp_path / "memory").symlink_to("theirs")
+    again = opened(tmp_path)
+    assert again.reserved == 0
+    again.reserve(5, unstored=True)
+    assert record.read_bytes() == forged(10**12)
+    again.close()
+
+
+def test_a_number_that_sqlite_cannot_hold_is_no_record(tmp_path: Path) -> None:
+    """A damaged or forged record must not end storing for good."""
+    numbers = opened(tmp_path)
+    numbers.path.write_bytes(forged(2**63))
+    numbers.close()
+    again = opened(tmp_path)
+    assert again.reserved == 0
+    assert again.unreadable
     again.close()

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from edge.storage.outbox.database import OutboxDatabase
+from edge.storage.outbox.ownership import require_ours
 from edge.storage.outbox.records import OutboxChanges, OutboxRow
 from edge.storage.outbox.recovery.staging import staging_path
 from edge.storage.outbox.sqlite import translate_errors, wal_of
@@ -53,6 +54,7 @@ def quarantine_and_rebuild(
     """
     with translate_errors(path, "rebuilt"):
         new = _new(path)
+        require_ours(new, path)
         _delete_database(new)
         fresh = OutboxDatabase(new, *limits)
         try:
@@ -81,6 +83,7 @@ def finish_rebuild(path: Path) -> None:
         staging_path(path).unlink(missing_ok=True)
         if not new.exists():
             return
+        require_ours(new, path)
         if path.exists():
             _delete_database(new)
             return
