@@ -34,18 +34,21 @@ def listen_for_signals(
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda _number, _frame: None)
 
-    def receive() -> None:
-        first: float | None = None
-        with ours, theirs:
-            while True:
-                for number in ours.recv(64):
-                    if number == signal.SIGHUP:
-                        on_reload()
-                    elif first is None:
-                        first = clock.tick()
-                        on_stop()
-                    elif clock.tick() - first > REPEAT_WINDOW_S:
-                        log.error("second %s: exit at once", signal.Signals(number).name)
-                        os._exit(EXIT_NO)
+    first: list[float] = []  # when the first request to stop came
+
+    def obey(number: int) -> None:
+        if number == signal.SIGHUP:
+            on_reload()
+        elif not first:
+            first.append(clock.tick())
+            on_stop()
+        elif clock.tick() - first[0] > REPEAT_WINDOW_S:
+            log.error("second %s: exit at once", signal.Signals(number).name)
+            os._exit(EXIT_NO)
+
+    def receive() -> None:  # may be called again after an exception: the sockets stay open
+        while True:
+            for number in ours.recv(64):
+                obey(number)
 
     start_thread("signals", receive)

@@ -104,7 +104,7 @@ class DeliveryService:
             ("outbox", self.writer.run),
             ("pictures", self.pictures.run),
         ):
-            self._threads[name] = start_thread(name, run)
+            self._threads[name] = start_thread(name, run, vital=name != "pictures")
 
     @property
     def rows(self) -> SendQueue:
@@ -121,14 +121,17 @@ class DeliveryService:
 
     def drain(self) -> list[str]:
         """Stops in the direction of the data: stores all verdicts, sends for at most `DRAIN_S`,
-        publishes `stopped`, stores the last acknowledgements. Returns the threads that hang."""
-        self.writer.flush(_JOIN_S)
+        publishes `stopped`, stores the last acknowledgements. Returns the threads that hang.
+
+        After a start that failed, threads may be missing.
+        """
+        self.writer.flush(_JOIN_S if "outbox" in self._threads else 0.0)
         self.pictures.close()
         self.publisher.close(DRAIN_S, "stopped by request")
-        self._threads["publisher"].join(DRAIN_S + _JOIN_S)
+        self._join("publisher", DRAIN_S + _JOIN_S)
         self.writer.close()
-        self._threads["outbox"].join(DRAIN_S)
-        self._threads["pictures"].join(_JOIN_S)
+        self._join("outbox", DRAIN_S)
+        self._join("pictures", _JOIN_S)
         stats = self.writer.stats()
         log.info(
             "stopped: %d verdicts stored, %d acknowledged, %d wait in the outbox",
@@ -137,6 +140,10 @@ class DeliveryService:
             stats.rows,
         )
         return [name for name, thread in self._threads.items() if thread.is_alive()]
+
+    def _join(self, name: str, timeout: float) -> None:
+        if name in self._threads:
+            self._threads[name].join(timeout)
 
     def close(self) -> None:
         """Closes the files and stops the embedded broker."""

@@ -119,7 +119,7 @@ class EmbeddedBroker:
         self._started = threading.Event()
         self._stop = asyncio.Event()
         self._fault: BaseException | None = None
-        self._thread = NamedThread("broker", self._run)
+        self._thread = NamedThread("broker", self._run, again=False)
 
     def start(self) -> None:
         """Returns when clients can connect. Raises EdgeInspectError when the port is taken."""
