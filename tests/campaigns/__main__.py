@@ -44,6 +44,7 @@ CAMPAIGNS = (
     Campaign("tests.campaigns.triggered_parts", "--count 200"),
     Campaign("tests.campaigns.folder_kills", "--files 300 --kills 3"),
     Campaign("tests.campaigns.reload_edits", "--count 20"),
+    Campaign("tests.campaigns.reload_faults", "--count 12"),
     Campaign("tests.campaigns.hostile_requests", "--count 3000 --quiet-s 5"),
     Campaign("tests.campaigns.million_verdicts", "--count 5000 --plain 2000"),
     Campaign("tests.campaigns.day_of_outage", "--count 2000 --full-only --limit-ms 1000"),

@@ -116,9 +116,9 @@ def test_a_machine_without_pins_says_so(require: Require, environment: Clock) ->
     """On a machine that has no GPIO the daemon does not start, and says what to do."""
     require("gpiozero", "pip install '.[test]'")
     config = TriggerConfig.read({"kind": "gpio", "pin": 4})
+    source = trigger_source(PartTracker("top", config, environment), environment)
+    assert source is not None
     with pytest.raises(EdgeInspectError, match=r"trigger\.pin 4: .*remove the pin|choose another"):
-        source = trigger_source(PartTracker("top", config, environment), environment)
-        assert source is not None
         source.open()
 
 

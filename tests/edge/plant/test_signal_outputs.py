@@ -251,3 +251,124 @@ def test_from_the_sensor_to_the_valve(board: Any, environment: Clock, clock: Fak
     plant.release()
     triggers.close()
     assert not board.pin(6).state
+
+
+class LineError(Exception):
+    """As lgpio's own exceptions: neither OSError nor GPIOZeroError."""
+
+
+def break_pin(board: Any, number: int, monkeypatch: pytest.MonkeyPatch, *levels: int) -> None:
+    """Writing one of these levels to a mock pin raises; all levels when none is given."""
+    pin = board.pin(number)
+    write = type(pin)._set_state
+
+    def fail(self: Any, value: int) -> None:
+        if self is pin and (not levels or value in levels):
+            raise LineError("the line is gone")
+        write(self, value)
+
+    monkeypatch.setattr(type(pin), "_set_state", fail)
+    monkeypatch.setattr(type(pin), "state", property(type(pin)._get_state, fail))
+
+
+def test_a_pin_that_fails_costs_no_verdict(
+    wired: Callable[..., Any], board: Any, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The verdict is stored. The fault names the pin until a minute after it works again, and the
+    next pulse after the repair is on the wire."""
+    outputs, level = wired(PINS)
+    stored: list[str] = []
+    writer, kept = SimpleNamespace(submit=lambda v: stored.append(v.verdict)), SimpleNamespace()
+    plant = SimpleNamespace(
+        signal=outputs.start_pulse, count=lambda _verdict: None, outputs=outputs, pins=outputs.pins
+    )
+    delivery = VerdictDelivery(
+        cast(Any, plant), cast(Any, writer), cast(Any, kept), cast(Any, kept)
+    )
+    with monkeypatch.context() as broken:
+        break_pin(board, 27, broken)
+        for _ in range(3):
+            delivery.deliver(verdict("fail"))
+            outputs.run_once()
+        assert stored == ["fail"] * 3
+        (fault,) = delivery.pin_faults()
+        assert "outputs.fail 27" in fault
+        assert delivery.pin_failures >= 1
+        assert outputs.run_once() == pytest.approx(1.0), "it is tried again every second"
+    outputs.run_once()
+    delivery.deliver(verdict("fail"))
+    assert level(27)
+    assert delivery.pin_faults() == [fault]
+    clock.at += 61
+    assert delivery.pin_faults() == []
+
+
+def test_pass_does_not_join_an_answer_that_is_stuck(
+    wired: Callable[..., Any], board: Any, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The wire of `fail` cannot be set idle: `pass` stays idle, and the wire is tried again."""
+    outputs, level = wired(PINS)
+    outputs.start_pulse(verdict("fail"))
+    with monkeypatch.context() as broken:
+        break_pin(board, 27, broken, 0)
+        outputs.start_pulse(verdict("pass"))
+        assert not level(17)
+    clock.at += 1
+    outputs.run_once()
+    assert not level(27)
+    outputs.start_pulse(verdict("pass"))
+    assert level(17)
+
+
+def test_a_raised_alarm_is_on_its_wire_whatever_happened(
+    wired: Callable[..., Any], board: Any, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Raised before the pin works, changed by another program, or suspended meanwhile: the next
+    look sets the level."""
+    raised = [True]
+    outputs, level = wired({}, pins={"alarm": 6}, alarm=lambda: raised[0])
+    with monkeypatch.context() as broken:
+        break_pin(board, 6, broken)
+        outputs.run_once()
+    assert outputs.run_once() == pytest.approx(5.0)
+    assert level(6)
+    board.pin(6).state = 0
+    outputs.run_once()
+    assert level(6)
+    outputs.suspend()
+    outputs.resume()
+    outputs.run_once()
+    assert level(6)
+    raised[0] = False
+    outputs.run_once()
+    assert not level(6)
+
+
+@pytest.mark.parametrize("broken", ["signal", "count", "archive", "broker"])
+def test_no_accessory_costs_a_verdict(broken: str, clock: FakeClock) -> None:
+    """Each one fails in turn: the verdict is stored, the others are done, the fault names it."""
+    done: list[str] = []
+
+    def does(name: str) -> Callable[..., None]:
+        def act(*_: object) -> None:
+            if name == broken:
+                raise LineError(name)
+            done.append(name)
+
+        return act
+
+    plant = SimpleNamespace(signal=does("signal"), count=does("count"))
+    delivery = VerdictDelivery(
+        cast(Any, plant),
+        cast(Any, SimpleNamespace(submit=does("stored"))),
+        cast(Any, SimpleNamespace(keep=does("archive"))),
+        cast(Any, SimpleNamespace(offer=does("broker"))),
+        clock.tick,
+    )
+    delivery.deliver(verdict("fail"))
+    delivery.keep(cast(Any, None), verdict("fail"))
+    assert done == [n for n in ("signal", "stored", "count", "archive", "broker") if n != broken]
+    assert delivery.accessory_failures == 1
+    assert broken in delivery.accessory_faults()[0]
+    clock.at += 601
+    assert delivery.accessory_faults() == []
