@@ -4,6 +4,7 @@ broker from config.yaml, starts them and stops them."""
 import logging
 import threading
 from collections.abc import Callable
+from contextlib import ExitStack
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -60,6 +61,14 @@ class DeliveryService:
             clock,
             hooks=RebuildHooks(on_rebuild_progress),
         )
+        self._threads: dict[str, threading.Thread] = {}
+        with ExitStack() as undo:  # whatever fails, the outbox is released
+            undo.callback(self._store.close)
+            self._build(config, session, clock, on_commit)
+            undo.pop_all()
+
+    def _build(self, config: Config, session: str, clock: Clock, on_commit: OnCommit) -> None:
+        outbox, max_bytes = config.outbox, int(config.outbox.max_mb * 2**20)
         events = EventQueue(clock.tick)  # the writer and the broker wake the publisher through it
         mqtt = config.mqtt
         self._broker = (
@@ -92,7 +101,6 @@ class DeliveryService:
         self.pictures = SnapshotSender(
             config.mqtt.snapshots, config.topic, clock, self._connect_for_snapshots
         )
-        self._threads: dict[str, threading.Thread] = {}
 
     def start(self, on_request: OnRequest) -> None:
         """`on_request` is called with requests, on the connection's thread. Raises EdgeInspectError

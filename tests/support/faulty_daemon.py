@@ -48,8 +48,10 @@ class Counter:
     """A profile function: the n-th step fails. Steps are calls of functions of edge, and starts of
     threads."""
 
-    def __init__(self, number: int) -> None:
+    def __init__(self, number: int, until: str = "") -> None:
+        """`until`: the function that comes after the last step."""
         self.number, self.steps = number, 0
+        self._until = until
         self.names: list[str] = []
 
     def __call__(self, frame: FrameType, event: str, arg: Any) -> None:
@@ -57,7 +59,11 @@ class Counter:
         if event == "c_call" and arg is _thread.start_new_thread:
             self._step("start_new_thread")
         elif event == "call" and frame.f_code.co_filename.startswith(EDGE):
-            self._step(_name(frame.f_code))
+            name = _name(frame.f_code)
+            if name == self._until:
+                sys.setprofile(None)
+            elif not name.endswith("__del__"):  # Python ignores its exceptions
+                self._step(name)
 
     def _step(self, name: str) -> None:
         self.steps += 1
@@ -89,10 +95,13 @@ def fail_reloads(folder: Path) -> None:
 
 
 def kill_threads(folder: Path) -> None:
-    """The thread that `fault` names is killed at its next call of any function."""
+    """The thread that `fault` names is killed at its next call of a function of edge. In Python's
+    own functions it would leave a lock in a state that no thread can leave it in."""
 
-    def hook(_frame: FrameType, event: str, _arg: Any) -> None:
-        if event == "call" and doomed and doomed[0] == threading.current_thread().name:
+    def hook(frame: FrameType, event: str, _arg: Any) -> None:
+        if event != "call" or not doomed or not frame.f_code.co_filename.startswith(EDGE):
+            return
+        if doomed[0] == threading.current_thread().name:
             _note(folder, {"killed": doomed.pop()})
             raise Killed("by the test")
 

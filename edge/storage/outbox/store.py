@@ -6,6 +6,7 @@ The writer above sees only a disk that takes a commit or refuses it.
 import contextlib
 import logging
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -72,13 +73,15 @@ class OutboxStore:
             ) from None
         # without the records of an earlier run, only its file has the last number
         unknown = not self.numbers.known and any(map(_size, (path, wal_of(path))))
-        try:
-            self.open(hooks or RebuildHooks())
-        except OutboxError as error:
-            if error.kind == "permanent" or unknown:
-                self.numbers.close()
-                raise
-        self.first = self._first_number()
+        with ExitStack() as undo:  # whatever fails here, the lock is released
+            undo.callback(self.close)
+            try:
+                self.open(hooks or RebuildHooks())
+            except OutboxError as error:
+                if error.kind == "permanent" or unknown:
+                    raise
+            self.first = self._first_number()
+            undo.pop_all()
 
     @property
     def last(self) -> int:
