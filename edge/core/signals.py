@@ -9,6 +9,7 @@ import os
 import signal
 import socket
 from collections.abc import Callable
+from functools import partial
 
 from edge.core.clock import Clock
 from edge.core.errors import EXIT_NO
@@ -46,9 +47,14 @@ def listen_for_signals(
             log.error("second %s: exit at once", signal.Signals(number).name)
             os._exit(EXIT_NO)
 
-    def receive() -> None:  # may be called again after an exception: the sockets stay open
-        while True:
-            for number in ours.recv(64):
-                obey(number)
+    start_thread("signals", partial(_receive, (ours, theirs), obey))
 
-    start_thread("signals", receive)
+
+def _receive(pair: tuple[socket.socket, socket.socket], obey: Callable[[int], None]) -> None:
+    """Reads the numbers that the C handler writes. After an exception it may be called again.
+
+    `pair`: both ends, which stay open as long as this thread refers to them.
+    """
+    while True:
+        for number in pair[0].recv(64):
+            obey(number)

@@ -45,7 +45,7 @@ def attempt(folder: Path, number: int) -> Counter:
         try:
             edge.daemon.Daemon(config, open_camera=CameraFactory(fork_server).open, path=path).run()
         except Exception as error:  # noqa: BLE001  the injected one, or what became of it
-            sys.stderr.write(f"{type(error).__name__}: {error}\n")
+            sys.stderr.write(f"{counter.names[-1]}: {type(error).__name__}: {error}\n")
         finally:
             sys.setprofile(None)
     return counter

@@ -58,14 +58,10 @@ class Box:
 
     def report(self) -> bool:
         """Whether /metrics answers."""
-        url = f"http://127.0.0.1:{self.web}/healthz"
-        with (
-            contextlib.suppress(OSError, ValueError),
-            urllib.request.urlopen(url, timeout=2) as done,
-        ):
-            found: dict[str, Any] = json.load(done)
-            return found
-        return {}
+        url = f"http://127.0.0.1:{self.web}/metrics"
+        with contextlib.suppress(OSError), urllib.request.urlopen(url, timeout=2) as done:
+            return bool(done.read())
+        return False
 
     def nudge(self) -> None:
         """Gives every idle thread something to do."""
