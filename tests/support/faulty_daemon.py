@@ -28,7 +28,10 @@ from edge.reload import Reconfiguration
 EDGE = str(Path(sys.modules["edge"].__file__ or "").parent)
 PIN_S = 0.1
 # Python ignores the exceptions of `__del__`. What opens the file of numbers only parses afterwards.
-_PURE = "storage/outbox/sequence.py SequenceAllocator.__init__.<locals>"
+_PURE = (
+    "storage/outbox/sequence.py SequenceAllocator.__init__.<locals>",
+    "storage/outbox/sequence.py _",
+)
 
 
 class InjectedError(Exception):
