@@ -1,9 +1,7 @@
 """`tests.support.faulty_daemon` as a process: what a test asks of it and sees of it."""
 
 import json
-import os
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -22,17 +20,8 @@ class FaultyDaemon(Daemon):
 
     def start(self, *options: str, **environ: str) -> None:
         """Starts it without waiting."""
-        with (self.folder / "daemon.log").open("ab") as log:
-            self.process = subprocess.Popen(
-                [
-                    sys.executable,
-                    *options,
-                    *("-m", "tests.support.faulty_daemon", self._kind, str(self.folder)),
-                ],
-                stdout=log,
-                stderr=log,
-                env={**os.environ, **environ},
-            )
+        module = ["-m", "tests.support.faulty_daemon", self._kind, str(self.folder)]
+        self._start([*options, *module], environ)
 
     def write(self, name: str, text: str) -> None:
         """Writes one of its control files, atomically."""
