@@ -4,6 +4,7 @@ import logging
 import os
 import threading
 import uuid
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from edge.core.errors import EXIT_DONE
 from edge.core.percentiles import Latencies
 from edge.core.signals import listen_for_signals
 from edge.core.systemd import SystemdNotifier
-from edge.core.threads import start_thread
+from edge.core.threads import WATCH, start_thread
 from edge.core.verdict import Verdict
 from edge.inspection import Inspector
 from edge.monitoring import (
@@ -51,6 +52,7 @@ from edge.storage import Evidence, PartJournal, TriggerNumbers
 log = logging.getLogger(__name__)
 
 _JOIN_S = 5.0
+_RELOAD_S = 0.1  # at the end: a reload that still loads a model has changed nothing, and is left
 _REPAIR_S = 60.0  # extends systemd's start timeout while a damaged outbox is repaired
 
 
@@ -83,16 +85,25 @@ class Daemon:
         self._notifier = SystemdNotifier()
         self._model = RunningModel(_tested_inspector(config))
         self._cameras, self._latencies = RunningCameras(), Latencies()
-        self._parts_changed, self._progress = threading.Event(), Progress()
+        self._progress = Progress()
         self._reload_state, self._reload_queue = ReloadState(config), ReloadQueue()
+        with ExitStack() as undo:  # a start that fails halfway leaves nothing open
+            self._build(config, open_camera, path, undo)
+            undo.pop_all()
 
+    def _build(
+        self, config: Config, open_camera: OpenCamera, path: Path | None, undo: ExitStack
+    ) -> None:
         self._part_journal = self._build_part_journal(config)
+        undo.callback(self._part_journal.close)
         self._delivery = self._build_delivery(config)
+        undo.callback(self._delivery.close)
         self._trigger_numbers = TriggerNumbers(
             config.outbox.path,
             self._clock.boot_id(),
             create=any(camera.trigger.announces for camera in config.cameras),
         )
+        undo.callback(self._trigger_numbers.close)
         self._unjudged = self._recover_parts(config)
         self._evidence = Evidence(config.archive)
         self._triggers = TriggerRequests(self._cameras.trackers, self._clock)
@@ -101,21 +112,44 @@ class Daemon:
         )
         self._requests = self._build_requests(config)
         self._plant = self._build_plant(config)
+        undo.callback(self._plant.release)
+        self._sink = VerdictDelivery(
+            self._plant, self._delivery.writer, self._evidence, self._delivery.pictures
+        )
         self._pipeline = self._build_pipeline(config, open_camera)
+        undo.callback(self._pipeline.stop_accepting)
         components = self._build_components()
         self._health = self._build_health(config, components)
         self._status = self._build_status()
         self._supervisor = self._build_supervisor(config, components)
         self._web = self._build_web(config)
-        self._reloader = self._build_reloader(path)
+        if self._web is not None:
+            undo.callback(self._web.run)
+            undo.callback(self._web.close)
+        self._reconfiguration = self._build_reconfiguration(path)
+        self._reloader = Reloader(
+            self._reload_queue, self._reload_state, self._reconfiguration, self._notifier
+        )
         self._status.announce_info()
 
     def run(self) -> int:
-        """Runs until SIGTERM or SIGINT. Returns the exit code."""
+        """Runs until SIGTERM or SIGINT. Returns the exit code. Raises EdgeInspectError when a
+        component cannot start; then all others are stopped again."""
         stop = threading.Event()
         listen_for_signals(stop.set, self._reload_queue.handle_sighup, self._clock)
-        self._delivery.start(self._requests.handle)
         threads: dict[str, threading.Thread] = {}
+        try:
+            self._start(threads)
+        except BaseException:
+            self._shut_down(threads)
+            raise
+        stop.wait()
+        hung = self._shut_down(threads)
+        self._leave_hung(hung)
+        return EXIT_DONE
+
+    def _start(self, threads: dict[str, threading.Thread]) -> None:
+        self._delivery.start(self._requests.handle)
         for verdict in self._unjudged:
             self._delivery.writer.submit(verdict)
         self._evidence.start()
@@ -127,10 +161,6 @@ class Daemon:
             "supervisor", partial(self._supervisor.run, self._supervisor_stop)
         )
         threads["reload"] = start_thread("reload", self._reloader.run)
-        stop.wait()
-        hung = self._shut_down(threads)
-        self._leave_hung(hung)
-        return EXIT_DONE
 
     def _build_part_journal(self, config: Config) -> PartJournal:
         return PartJournal.beside(config.outbox.path, os.environ.get("RUNTIME_DIRECTORY"))
@@ -171,22 +201,19 @@ class Daemon:
             self._delivery.publisher.announce,
             self._clock,
             alive=self._progress.alive,
-            parts_changed=self._parts_changed,
         )
 
     def _build_pipeline(self, config: Config, open_camera: OpenCamera) -> Pipeline:
-        delivery = self._delivery
-        sink = VerdictDelivery(self._plant, delivery.writer, self._evidence, delivery.pictures)
         return Pipeline(
             config,
             self._model,
             self._clock,
             cameras=self._cameras,
-            sink=sink,
+            sink=self._sink,
             note_part=self._part_journal.note,
             next_number=self._trigger_numbers.next,
-            parts_changed=self._parts_changed,
-            processed_items=delivery.receipts,
+            parts_changed=self._plant.wake,
+            processed_items=self._delivery.receipts,
             open_camera=open_camera,
             latencies=self._latencies,
         )
@@ -204,6 +231,8 @@ class Daemon:
             self._reload_state,
             self._part_journal,
             self._model,
+            self._sink,
+            WATCH,
         )
 
     def _build_health(self, config: Config, components: Components) -> Health:
@@ -247,8 +276,8 @@ class Daemon:
             camera_for=camera_for,
         )
 
-    def _build_reloader(self, path: Path | None) -> Reloader:
-        target = Reconfiguration(
+    def _build_reconfiguration(self, path: Path | None) -> Reconfiguration:
+        return Reconfiguration(
             path=path,
             model=self._model,
             pipeline=self._pipeline,
@@ -260,7 +289,6 @@ class Daemon:
             status=self._status,
             clock=self._clock,
         )
-        return Reloader(self._reload_queue, self._reload_state, target, self._notifier)
 
     def _shut_down(self, threads: dict[str, threading.Thread]) -> list[str]:
         """Stops in the direction of the data: capture, inspection, outbox, publisher. Returns the
@@ -268,7 +296,8 @@ class Daemon:
         log.info("stopping: stores and sends the remaining verdicts first")
         self._notifier.stopping()
         self._reload_queue.close()
-        threads["reload"].join(_JOIN_S)
+        if not self._reconfiguration.stop(_JOIN_S):
+            log.warning("stopping: a reload does not end; the daemon stops without it")
         self._pipeline.stop_accepting()
         hung = self._pipeline.stop()
         hung += self._pipeline.workers.join(_JOIN_S)
@@ -281,6 +310,10 @@ class Daemon:
         for name in ("supervisor", "web"):
             if name in threads:
                 threads[name].join(_JOIN_S)
+        if self._web is not None and "web" not in threads:
+            self._web.run()  # releases its port
+        if "reload" in threads:
+            threads["reload"].join(_RELOAD_S)
         self._evidence.join(_JOIN_S)
         self._delivery.close()
         self._part_journal.close()

@@ -2,14 +2,16 @@
 
 import hashlib
 import logging
+import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Protocol
 
 from edge.config import Config, ConfigDiff, key_position, load_config
-from edge.core.clock import Clock
+from edge.core.clock import Clock, StopEvent
 from edge.core.errors import ConfigError, EdgeInspectError
 from edge.inspection import Inspector
 from edge.monitoring import StationStatus, Supervisor
@@ -17,6 +19,7 @@ from edge.mqtt import DeliveryService
 from edge.pipeline import (
     Judge,
     Pipeline,
+    PipelineChange,
     RunningModel,
     build_inspector,
     build_judge,
@@ -27,14 +30,16 @@ from edge.pipeline import (
 from edge.plant import PlantInterface
 from edge.storage import Evidence
 
+log = logging.getLogger(__name__)
+
 CameraByName = Callable[[str | None], str]
 
 
 class HttpServer(Protocol):
     """The HTTP server. It needs optional packages, so this module must not import it."""
 
-    def adopt(self, judge: Judge, camera_for: CameraByName) -> None:
-        """Judges by another judge from the next request on."""
+    def adopt(self, judge: Judge, camera_for: CameraByName) -> tuple[Judge, CameraByName]:
+        """Judges by another judge from the next request on. Returns the arguments so far."""
         ...
 
     def run(self) -> None:
@@ -63,6 +68,8 @@ class Reconfiguration:
     supervisor: Supervisor
     status: StationStatus
     clock: Clock
+    _stop: StopEvent = field(default_factory=StopEvent)
+    _committing: threading.Lock = field(default_factory=threading.Lock)
 
     def load(self) -> Config:
         """Reads the file. Raises EdgeInspectError."""
@@ -79,31 +86,92 @@ class Reconfiguration:
         return hashlib.sha256(data).hexdigest() != self.model.inspector.identity.sha256
 
     def apply(self, old: Config, changes: ConfigDiff) -> None:
-        """Applies the changes; the steps that can fail come first. After an EdgeInspectError the
-        old configuration runs."""
-        config = changes.config
-        inspector = self._new_inspector(config, changes)
-        web_judge = None if self.web is None else judge_for_web(config, self.clock)
-        if changes.outputs:
-            self.plant.release()
-        try:
-            self.plant.adopt(config)
-            self.pipeline.adopt(old, changes, inspector)
-        except EdgeInspectError:
-            self.plant.release()
-            self.plant.adopt(old)
-            raise
-        self.delivery.adopt(config, broker=changes.broker, snapshots=changes.snapshots)
-        if changes.archive:
-            self.evidence.adopt(config.archive)
-        if self.web is not None and web_judge is not None:
-            self.web.adopt(*web_judge)
-        self.supervisor.interval_s = config.health.interval_s
-        logging.getLogger().setLevel(config.log.level.upper())
+        """Applies all changes, or none.
+
+        First everything that can fail is built beside what runs. Then one step replaces it, while
+        the inspection workers pause between two frames. What comes after that cannot fail the
+        reload. After an exception the old configuration runs as before.
+        """
+        stop, after = self._stop, ExitStack()
+        with ExitStack() as undo:
+            change, others = self._prepare(old, changes, undo, after)
+            with self._committing:
+                try:
+                    self.pipeline.adopt(change, others, stop)
+                except BaseException:
+                    if not change.done:
+                        raise
+                    log.exception("reload: unexpected fault after the change")
+                undo.pop_all()
+                after.callback(self.pipeline.finish, change, stop)
+                self._end(after)
+
+    def stop(self, timeout: float) -> bool:
+        """Refuses all changes from now on. Whether a change that had begun is complete or taken
+        back, after at most `timeout` seconds."""
+        self._stop.set()
+        free = self._committing.acquire(timeout=timeout)
+        if free:
+            self._committing.release()
+        return free
 
     def announce(self) -> None:
         """Publishes the new state."""
         self.status.announce_reload()
+
+    def _prepare(
+        self, old: Config, changes: ConfigDiff, undo: ExitStack, after: ExitStack
+    ) -> tuple[PipelineChange, Callable[[ExitStack], None]]:
+        """Builds all that can fail. Returns the pipeline's part, and the function that replaces the
+        other components, given what takes that back.
+
+        after: gets what ends the replaced components.
+        """
+        config = changes.config
+        inspector = self._new_inspector(config, changes)
+        web_judge = None if self.web is None else judge_for_web(config, self.clock)
+        in_use = _pins(old)
+        outputs, held = self.plant.outputs, []
+        if changes.outputs:
+            outputs = self.plant.build_outputs(config)
+            for pin in [] if outputs is None else outputs.pins:
+                if pin.number in in_use:
+                    held.append(pin)
+                else:
+                    undo.callback(pin.close)
+                    pin.open()
+        archive = self.evidence.prepare(config.archive, undo) if changes.archive else None
+        change = self.pipeline.prepare(changes, inspector, lambda pin: pin not in in_use, undo)
+
+        def others(undo: ExitStack) -> None:
+            """Replaces all but the pipeline."""
+            if changes.outputs:
+                if (replaced := self.plant.outputs) is not None:
+                    after.callback(replaced.close)
+                self.plant.adopt(outputs, held, undo)
+            self.plant.adopt_alarm(config.decision.alarm, undo)
+            if changes.archive and (kept := self.evidence.adopt(archive, undo)) is not None:
+                after.callback(kept.close)
+            if self.web is not None and web_judge is not None:
+                undo.callback(self.web.adopt, *self.web.adopt(*web_judge))
+            undo.callback(setattr, self.supervisor, "interval_s", self.supervisor.interval_s)
+            self.supervisor.interval_s = config.health.interval_s
+            root = logging.getLogger()
+            undo.callback(root.setLevel, root.level)
+            root.setLevel(config.log.level.upper())
+            broker, snapshots = changes.broker, changes.snapshots
+            undo.callback(self.delivery.adopt, old, broker=broker, snapshots=snapshots)
+            self.delivery.adopt(config, broker=broker, snapshots=snapshots)
+
+        return change, others
+
+    @staticmethod
+    def _end(replaced: ExitStack) -> None:
+        """Ends what was replaced. Raises nothing: the new configuration runs already."""
+        try:
+            replaced.close()
+        except Exception:  # outermost: a fault here must not refuse what is done
+            log.exception("reload: unexpected fault while the old components end")
 
     def _new_inspector(self, config: Config, changes: ConfigDiff) -> Inspector:
         """The model of the new configuration. Raises ConfigError with the place of the model's or
@@ -137,3 +205,12 @@ def judge_for_web(config: Config, clock: Clock) -> tuple[Judge, CameraByName]:
     profiles = image_profiles(config.cameras, inspector, one_verdict=True)
     judge = build_judge(config, inspector, clock, None, profiles=profiles)
     return judge, partial(choose_camera, profiles)
+
+
+def _pins(config: Config) -> set[int]:
+    """The numbers of all GPIO pins that a configuration uses."""
+    station = config.decision.outputs
+    used = {station.alarm, station.alive}
+    for camera in config.cameras:
+        used |= {camera.trigger.pin, *camera.outputs.pins.values()}
+    return {pin for pin in used if pin is not None}

@@ -40,8 +40,10 @@ OUTERMOST = {
     "edge/mqtt/request_router.py handle",
     "edge/mqtt/snapshots.py run_once",
     "edge/pipeline/worker.py _guarded",
+    "edge/core/threads.py run",
+    "edge/pipeline/trigger_sources.py _on_edge",
+    "edge/plant/reload_requests.py run",
     "edge/plant/reload_requests.py run_once",
-    "edge/plant/signal_outputs.py run",
     "edge/storage/outbox/writer.py _commit",
     "edge/web/server.py _application",
 }
@@ -50,6 +52,14 @@ BECOMES_AN_ANSWER = {
     # The part gets an `error` verdict with the reason; further out, its frames are not known.
     "edge/pipeline/frame_inspector.py inspect",
     "edge/pipeline/judge.py conclude",
+    # A GPIO library has exceptions of its own; the pin's fault goes to `health`.
+    "edge/core/gpio.py show",
+    "edge/core/gpio.py close",
+    # An accessory (wires, alarm, archive, pictures) must not cost the verdict.
+    "edge/plant/plant.py _attempt",
+    # The new configuration runs already: a fault must not make the answer a refusal.
+    "edge/reload.py apply",
+    "edge/reload.py _end",
     # A driver's import may raise anything. The other cameras live in children of this process.
     "edge/capture/isolation/forkserver.py _start_child",
 }
@@ -137,7 +147,7 @@ def test_constructors_finish_objects() -> None:
 
 
 def test_few_places_catch_every_exception() -> None:
-    """They are the outermost functions, and three places where the fault becomes an answer."""
+    """They are the outermost functions, and the places where the fault becomes an answer."""
     found = {f"{path} {name}" for path, text in _sources("edge") for name in broad_handlers(text)}
     assert found == OUTERMOST | BECOMES_AN_ANSWER
 

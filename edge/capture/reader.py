@@ -97,7 +97,6 @@ class Reader:
         self._seq_lock = threading.Lock()
         self._driver_since: float | None = None  # monotonic seconds since the driver was called
         self._last_fault_tick = clock.tick()
-        self._retired = False
 
     def run(self) -> None:
         """Reads until stop, or until the source has ended.
@@ -124,10 +123,6 @@ class Reader:
             pause = min(pause * 2, _LONGEST_PAUSE_S)
             self.reconnects += 1
         self.state = "stopped"
-
-    def retire(self) -> None:
-        """Drops the frame that a hung driver may still return: another reader has taken over."""
-        self._retired = True
 
     def check(self) -> None:
         """Reports a live camera without a frame for `timeout_s` as a fault, and again every 30 s.
@@ -314,8 +309,6 @@ class Reader:
         self._losses[kind] += 1
 
     def _hand_over(self, frame: Frame) -> None:
-        if self._retired:
-            return
         if self._live:
             self._mailbox.offer(frame)
         else:

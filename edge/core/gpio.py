@@ -1,9 +1,13 @@
 """Opens a Raspberry Pi's GPIO pins. No other module imports gpiozero."""
 
+import contextlib
+import logging
 from collections.abc import Callable
 from typing import Any, Protocol
 
 from edge.core.errors import EdgeInspectError, MissingPartError
+
+log = logging.getLogger(__name__)
 
 
 class PinFactory(Protocol):
@@ -29,28 +33,70 @@ def gpiozero_module() -> Any:
 
 
 class OutputPin:
-    """One output pin, idle from the start."""
+    """One output pin. A failed write is a fault, never an exception; the next one opens the pin
+    again. Not safe between threads.
+
+    fault: why the pin does not have its level; empty: it has.
+    last_fault: the last one, also when the pin works again.
+    failures: failed attempts since the start.
+    """
 
     def __init__(
         self, name: str, pin: int, *, active_high: bool, factory: PinFactory | None = None
     ) -> None:
-        """`name` is the pin's key in config.yaml. `factory` None: the board's own pins.
-        Raises EdgeInspectError."""
-        device = gpiozero_module().DigitalOutputDevice
-        self._device = open_pin(
-            f"{name} {pin}",
-            lambda: device(pin, active_high=active_high, initial_value=False, pin_factory=factory),
-        )
+        """Opens nothing yet. `name` is the pin's key in config.yaml. `factory` None: the board's
+        own pins."""
+        self.number = pin
+        self.fault = self.last_fault = ""
+        self.failures = 0
+        self._name, self._active_high, self._factory = f"{name} {pin}", active_high, factory
+        self._device: Any = None
 
-    def on(self) -> None:
-        self._device.on()
+    def open(self) -> None:
+        """Opens the pin, idle. Raises EdgeInspectError."""
+        if self._device is None:
+            device = gpiozero_module().DigitalOutputDevice
+            high, factory = self._active_high, self._factory
+            self._device = open_pin(
+                self._name,
+                lambda: device(
+                    self.number, active_high=high, initial_value=False, pin_factory=factory
+                ),
+            )
 
-    def off(self) -> None:
-        self._device.off()
+    def show(self, *, active: bool) -> bool:
+        """Sets the level. False: it failed, and `fault` says why."""
+        try:
+            self.open()
+            (self._device.on if active else self._device.off)()
+        except Exception as error:  # noqa: BLE001  GPIO libraries have exceptions of their own
+            self._failed(error)
+            return False
+        self.fault = ""
+        return True
 
     def close(self) -> None:
-        self._device.off()
-        self._device.close()
+        """Sets the pin idle and releases it."""
+        device, self._device = self._device, None
+        if device is None:
+            return
+        for step in (device.off, device.close):
+            try:
+                step()
+            except Exception as error:  # noqa: BLE001  as in `show`; the other step must follow
+                log.warning("outputs: %s: cannot be released (%s)", self._name, error)
+
+    def _failed(self, error: Exception) -> None:
+        self.failures += 1
+        sentence = str(error) if isinstance(error, EdgeInspectError) else ""
+        sentence = sentence or f"{self._name}: cannot be set ({error!r:.200})"
+        if sentence != self.last_fault:
+            log.error("outputs: %s; verdicts go on, and the pin is tried again", sentence)
+        self.fault = self.last_fault = sentence
+        device, self._device = self._device, None
+        if device is not None:
+            with contextlib.suppress(Exception):  # it is lost already
+                device.close()
 
 
 def open_pin(name: str, opener: Callable[[], Any]) -> Any:

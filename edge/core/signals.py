@@ -9,6 +9,7 @@ import os
 import signal
 import socket
 from collections.abc import Callable
+from functools import partial
 
 from edge.core.clock import Clock
 from edge.core.errors import EXIT_NO
@@ -34,18 +35,26 @@ def listen_for_signals(
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda _number, _frame: None)
 
-    def receive() -> None:
-        first: float | None = None
-        with ours, theirs:
-            while True:
-                for number in ours.recv(64):
-                    if number == signal.SIGHUP:
-                        on_reload()
-                    elif first is None:
-                        first = clock.tick()
-                        on_stop()
-                    elif clock.tick() - first > REPEAT_WINDOW_S:
-                        log.error("second %s: exit at once", signal.Signals(number).name)
-                        os._exit(EXIT_NO)
+    first: list[float] = []  # when the first request to stop came
 
-    start_thread("signals", receive)
+    def obey(number: int) -> None:
+        if number == signal.SIGHUP:
+            on_reload()
+        elif not first:
+            first.append(clock.tick())
+            on_stop()
+        elif clock.tick() - first[0] > REPEAT_WINDOW_S:
+            log.error("second %s: exit at once", signal.Signals(number).name)
+            os._exit(EXIT_NO)
+
+    start_thread("signals", partial(_receive, (ours, theirs), obey))
+
+
+def _receive(pair: tuple[socket.socket, socket.socket], obey: Callable[[int], None]) -> None:
+    """Reads the numbers that the C handler writes. After an exception it may be called again.
+
+    `pair`: both ends, which stay open as long as this thread refers to them.
+    """
+    while True:
+        for number in pair[0].recv(64):
+            obey(number)

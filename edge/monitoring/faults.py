@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from edge.capture import FAULT_KINDS
+from edge.core.threads import ThreadFault
 from edge.monitoring.host import HostState
 from edge.storage import OutboxStats
 
@@ -33,10 +34,33 @@ _CAMERA_FIXES = {
     "stopped": "the daemon is stopping; if it is not, restart it",
 }
 
+# What it means when a thread ends, by the beginning of its name.
+THREADS = {
+    "archive": "pictures are not kept",
+    "broker": "the embedded broker does not serve, and verdicts wait in the outbox",
+    "camera-": "its camera is not read",
+    "inspection": "the pictures of its cameras are not judged",
+    "mqtt": "its connection to the broker ends and is opened again",
+    "outbox": "verdicts are not written to the disk",
+    "outputs": "the wires do not follow the verdicts",
+    "pictures": "pictures are not sent",
+    "publisher": "verdicts are not sent",
+    "reload": "a changed config.yaml is not applied",
+    "signals": "SIGTERM and SIGHUP are not obeyed",
+    "supervisor": "silent cameras are not noticed",
+    "trigger-": "its parts are not announced",
+    "waitress": "HTTP requests wait",
+    "web": "HTTP requests are not answered",
+}
+
 # The severity of each kind. A Fault of another kind cannot be built.
 KINDS: dict[str, Severity] = {
     **{f"camera_{state}": "unhealthy" for state in (*FAULT_KINDS, "starting", "stopped")},
     "outbox_refuses": "unhealthy",
+    "output_pin": "unhealthy",
+    "thread_ended": "unhealthy",
+    "thread_failed": "warning",
+    "accessory": "warning",
     "outbox_dropped": "warning",
     "outbox_damaged": "warning",
     "outbox_parked": "warning",
@@ -154,6 +178,30 @@ def config_faults(problems: Sequence[str], restart_required: Sequence[str]) -> I
             "config.yaml",
             f"{keys} changed: systemctl restart edge-inspect",
         )
+
+
+def thread_faults(found: Iterable[ThreadFault]) -> Iterator[Fault]:
+    """`found`: threads that failed. An ended vital one starves the watchdog, too."""
+    for one in found:
+        meaning = next((THREADS[name] for name in THREADS if one.name.startswith(name)), "")
+        sentence = "; ".join(text for text in (one.why, meaning if one.ended else "") if text)
+        fix = "restart the daemon, and report" if one.ended else "it goes on; report"
+        yield Fault(
+            "thread_ended" if one.ended and one.vital else "thread_failed",
+            f"thread {one.name}",
+            f"{sentence}; {fix} the traceback in the log",
+        )
+
+
+def plant_faults(pins: Iterable[str], accessories: Iterable[str]) -> Iterator[Fault]:
+    """
+    pins: the sentences of output pins that fail.
+    accessories: of what failed beside a verdict, such as the archive.
+    """
+    for sentence in pins:
+        yield Fault("output_pin", "outputs", f"{sentence}; check its wiring and the pin's number")
+    for sentence in accessories:
+        yield Fault("accessory", "verdicts", f"{sentence}; report the traceback in the log")
 
 
 def decoding_faults(trouble: str) -> Iterator[Fault]:

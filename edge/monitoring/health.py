@@ -14,6 +14,8 @@ from edge.monitoring.faults import (
     delivery_faults,
     healthy,
     machine_faults,
+    plant_faults,
+    thread_faults,
 )
 from edge.monitoring.health_body import CameraSample, Components, HealthBody, health_body
 from edge.monitoring.host import HostMetrics, HostState
@@ -99,6 +101,8 @@ class Health:
         self, cameras: list[CameraSample], stats: OutboxStats, host: HostState
     ) -> Iterator[Fault]:
         components, reload = self._components, self._components.reload
+        yield from thread_faults(components.threads.faults())
+        yield from plant_faults(components.plant.pin_faults(), components.plant.accessory_faults())
         yield from camera_faults((c.reader.id, c.state, c.why) for c in cameras)
         yield from config_faults(reload.problems, reload.restart_required)
         yield from delivery_faults(

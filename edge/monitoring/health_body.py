@@ -3,17 +3,36 @@ the JSON."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Literal, NamedTuple, TypedDict
+from typing import Literal, NamedTuple, Protocol, TypedDict
 
 from edge.capture.reader import Reader
 from edge.config import ReloadState
 from edge.core.percentiles import Latencies
+from edge.core.threads import ThreadWatch
 from edge.monitoring.host import HostState
 from edge.mqtt import Publisher, RequestRouter, SnapshotCounts, SnapshotSender
 from edge.pipeline import PartTracker, RunningModel, WorkerPool
 from edge.storage import OutboxStats, OutboxWriter, PartJournal
 
 HEALTH_SCHEMA = "edge-inspect/health/1"
+
+
+class Plant(Protocol):
+    """The wires, and what is done beside a verdict; `edge.plant.VerdictDelivery` implements it."""
+
+    @property
+    def pin_failures(self) -> int:
+        """Failed writes to the output pins."""
+
+    @property
+    def accessory_failures(self) -> int:
+        """Failures of what is done beside a verdict, since the start."""
+
+    def pin_faults(self) -> list[str]:
+        """The output pins that fail now, one sentence each."""
+
+    def accessory_faults(self) -> list[str]:
+        """The last failure of each accessory of the last minutes, one sentence each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +51,8 @@ class Components:
     reload: ReloadState
     part_journal: PartJournal
     model: RunningModel
+    plant: Plant
+    threads: ThreadWatch
 
 
 class TriggerBody(TypedDict):
@@ -102,6 +123,7 @@ class HealthBody(TypedDict):
     decoding: dict[Literal["compared", "flips", "reduced"], int]  # pictures at reduced scale
     requests: dict[Literal["heard", "refused", "dropped"], int]
     pictures: SnapshotCounts
+    failures: dict[Literal["threads", "pins", "accessories"], int]  # since the start
     broker: BrokerBody
     outbox: OutboxBody
     memory: dict[str, float | None]
@@ -152,6 +174,11 @@ def health_body(
             "dropped": requests.dropped,
         },
         "pictures": components.pictures.counts(),
+        "failures": {
+            "threads": components.threads.failures,
+            "pins": components.plant.pin_failures,
+            "accessories": components.plant.accessory_failures,
+        },
         "broker": _broker(components.publisher),
         "outbox": _outbox(stats),
         "memory": asdict(host.memory),

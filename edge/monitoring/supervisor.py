@@ -63,6 +63,7 @@ class Supervisor:
         self._started_at = clock.tick()
         self._published_at = self._started_at - interval_s
         self._ready = False
+        self._reported: set[tuple[str, bool]] = set()  # failed threads of the last look
 
     def run(self, stop: StopEvent) -> None:
         """Until the daemon stops."""
@@ -94,7 +95,10 @@ class Supervisor:
             log.info("ready: %s", self._health.summary())
         self._feed_watchdog()
         tick = self._clock.tick()
-        if tick - self._published_at >= self.interval_s and self._ready:
+        failed = {(fault.name, fault.ended) for fault in self._components.threads.faults()}
+        due = tick - self._published_at >= self.interval_s or bool(failed - self._reported)
+        self._reported = failed
+        if due and self._ready:
             self._published_at = tick
             report = self._health.report()
             self._components.publisher.announce("health", to_json(dict(report.body)))
@@ -111,7 +115,10 @@ class Supervisor:
             "delivery": tick - self._components.publisher.beat,
             **{f"camera {r.id}": r.stuck_s() for r in self._components.readers.values()},
         }
-        return ", ".join(f"{name} for {age:.0f} s" for name, age in ages.items() if age > limit)
+        names = [f"{name} for {age:.0f} s" for name, age in ages.items() if age > limit]
+        threads = self._components.threads.faults()
+        names += [f"thread {one.name}" for one in threads if one.ended and one.vital]
+        return ", ".join(names)
 
     def _feed_watchdog(self) -> None:
         stalled = self.stalled()

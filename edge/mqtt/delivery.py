@@ -4,6 +4,7 @@ broker from config.yaml, starts them and stops them."""
 import logging
 import threading
 from collections.abc import Callable
+from contextlib import ExitStack
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -60,6 +61,14 @@ class DeliveryService:
             clock,
             hooks=RebuildHooks(on_rebuild_progress),
         )
+        self._threads: dict[str, threading.Thread] = {}
+        with ExitStack() as undo:  # whatever fails, the outbox is released
+            undo.callback(self._store.close)
+            self._build(config, session, clock, on_commit)
+            undo.pop_all()
+
+    def _build(self, config: Config, session: str, clock: Clock, on_commit: OnCommit) -> None:
+        outbox, max_bytes = config.outbox, int(config.outbox.max_mb * 2**20)
         events = EventQueue(clock.tick)  # the writer and the broker wake the publisher through it
         mqtt = config.mqtt
         self._broker = (
@@ -93,7 +102,6 @@ class DeliveryService:
         self.pictures = SnapshotSender(
             config.mqtt.snapshots, config.topic, clock, self._connect_for_snapshots
         )
-        self._threads: dict[str, threading.Thread] = {}
 
     def start(self, on_request: OnRequest) -> None:
         """`on_request` is called with requests, on the connection's thread. Raises EdgeInspectError
@@ -105,7 +113,7 @@ class DeliveryService:
             ("outbox", self.writer.run),
             ("pictures", self.pictures.run),
         ):
-            self._threads[name] = start_thread(name, run)
+            self._threads[name] = start_thread(name, run, vital=name != "pictures")
 
     @property
     def rows(self) -> SendQueue:
@@ -122,14 +130,17 @@ class DeliveryService:
 
     def drain(self) -> list[str]:
         """Stops in the direction of the data: stores all verdicts, sends for at most `DRAIN_S`,
-        publishes `stopped`, stores the last acknowledgements. Returns the threads that hang."""
-        self.writer.flush(_JOIN_S)
+        publishes `stopped`, stores the last acknowledgements. Returns the threads that hang.
+
+        After a start that failed, threads may be missing.
+        """
+        self.writer.flush(_JOIN_S if "outbox" in self._threads else 0.0)
         self.pictures.close()
         self.publisher.close(DRAIN_S, "stopped by request")
-        self._threads["publisher"].join(DRAIN_S + _JOIN_S)
+        self._join("publisher", DRAIN_S + _JOIN_S)
         self.writer.close()
-        self._threads["outbox"].join(DRAIN_S)
-        self._threads["pictures"].join(_JOIN_S)
+        self._join("outbox", DRAIN_S)
+        self._join("pictures", _JOIN_S)
         stats = self.writer.stats()
         log.info(
             "stopped: %d verdicts stored, %d acknowledged, %d wait in the outbox",
@@ -138,6 +149,10 @@ class DeliveryService:
             stats.rows,
         )
         return [name for name, thread in self._threads.items() if thread.is_alive()]
+
+    def _join(self, name: str, timeout: float) -> None:
+        if name in self._threads:
+            self._threads[name].join(timeout)
 
     def close(self) -> None:
         """Closes the files and stops the embedded broker."""

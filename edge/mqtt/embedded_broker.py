@@ -135,7 +135,7 @@ class EmbeddedBroker:
         self._stop = asyncio.Event()
         self._fault: BaseException | None = None
         self._clients: set[asyncio.Task[Any]] = set()
-        self._thread = NamedThread("broker", self._run)
+        self._thread = NamedThread("broker", self._run, again=False)
 
     def start(self) -> None:
         """Returns when clients can connect. Raises EdgeInspectError when the port is taken."""

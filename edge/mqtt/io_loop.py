@@ -86,7 +86,7 @@ class IoLoop:
         self._waker.setblocking(False)
         self._closing = threading.Event()
         self._opened: queue.SimpleQueue[BaseException | None] = queue.SimpleQueue()
-        self._thread = NamedThread("mqtt", self.run)
+        self._thread = NamedThread("mqtt", self.run, vital=False, again=False)
         self.tls_alert = self.malformed = False
         self._may_be_alert = plain
         # The times from which paho counts a keepalive. Each is taken after paho's own time stamp,

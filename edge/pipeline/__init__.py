@@ -4,7 +4,7 @@ from edge.pipeline.build import build_inspector, build_judge
 from edge.pipeline.judge import Judge
 from edge.pipeline.part_recovery import verdicts_for_open_parts
 from edge.pipeline.part_tracker import PartTracker
-from edge.pipeline.pipeline import Pipeline
+from edge.pipeline.pipeline import Pipeline, PipelineChange
 from edge.pipeline.running_state import RunningCameras, RunningModel
 from edge.pipeline.view_selection import (
     check_views,
@@ -19,6 +19,7 @@ __all__ = [
     "Judge",
     "PartTracker",
     "Pipeline",
+    "PipelineChange",
     "RunningCameras",
     "RunningModel",
     "WorkerPool",

@@ -9,6 +9,7 @@ from edge.capture import Camera, DemandGate, HandedOut, ItemLedger, OpenCamera
 from edge.capture.reader import Reader
 from edge.config import CameraConfig
 from edge.core.clock import Clock, StopEvent
+from edge.core.errors import EdgeInspectError
 from edge.core.gpio import PinFactory
 from edge.core.part import Part
 from edge.core.threads import NamedThread
@@ -36,21 +37,21 @@ class CameraUnit:
         open_camera: OpenCamera,
         note_part: Callable[[Part, int], None],
         next_number: Callable[[str], int],
-        parts_changed: threading.Event,
+        parts_changed: Callable[[], None],
         model: RunningModel,
         predecessor: "CameraUnit | None" = None,
         factory: PinFactory | None = None,
     ) -> None:
-        """Opens its pin; its thread opens the camera. Raises EdgeInspectError when a pin cannot be
-        used.
+        """Opens nothing yet.
 
         - `input_spec`: the preprocessing that the model was trained with.
         - `open_camera`: opens the source of a camera.
         - `note_part`: writes an accepted part, and the number of its verdicts, to the journal
           before the trigger is answered.
-        - `next_number`: of a camera's new trigger; `parts_changed`: set with every change.
+        - `next_number`: of a camera's new trigger.
+        - `parts_changed`: called whenever a part is accepted, refused or closed.
         - `model`: says how far a camera may reduce its JPEGs while it decodes them.
-        - `predecessor`: the stopped camera of this name; its numbers go on.
+        - `predecessor`: the camera of this name that this one replaces; its numbers go on.
         - `factory`: gpiozero's pin factory; None: the board's.
         """
         self.config = config
@@ -58,7 +59,9 @@ class CameraUnit:
             log.warning("%s", why)
         self._mailbox, self._clock, self._items = mailbox, clock, HandedOut(processed_items)
         self._open, self._parts_changed, self._model = open_camera, parts_changed, model
-        self._stop = StopEvent()
+        self._go, self._stop = threading.Event(), StopEvent()
+        self._predecessor = predecessor
+        self._inlet = mailbox.inlet()
         self._crop = ViewCrop(view_of(config, input_spec))
         self.tracker: PartTracker | None = None
         self._demand: DemandGate | None = None
@@ -69,44 +72,85 @@ class CameraUnit:
                 clock,
                 on_accepted=lambda part: note_part(part, self._crop.verdicts),
                 on_change=self._on_parts_changed,
-                triggered_before=predecessor.triggered if predecessor else 0,
                 next_number=partial(next_number, config.id),
             )
             self._demand = DemandGate(self._wants_pictures)
         self.reader: Reader = Reader(
             config,
             self._open_camera,
-            mailbox,
+            self._inlet,
             clock,
             self._stop,
             size_error=self._crop.mismatch,
-            last_seq=predecessor.reader.seq if predecessor else 0,
         )
-        self._thread = NamedThread(f"camera-{config.id}", self.reader.run)
-        tracker = self.tracker
-        self._source = None if tracker is None else trigger_source(tracker, clock, factory)
+        self._thread = NamedThread(f"camera-{config.id}", self._run)
+        if self.tracker is not None:
+            self._source = trigger_source(self.tracker, clock, factory)
 
     @property
-    def triggered(self) -> int:
-        """The number of parts that were announced, also to predecessors."""
-        return self.tracker.triggered if self.tracker is not None else 0
+    def pin(self) -> int | None:
+        """The number of its trigger's pin."""
+        return self.config.trigger.pin if self.config.trigger.kind == "gpio" else None
 
-    def start(self) -> None:
-        """Starts the camera's thread and its trigger source."""
+    def prepare(self) -> None:
+        """Starts the threads; they wait for `go`. Raises RuntimeError when the system has no room
+        for a thread."""
         self._thread.start()
         if self._source is not None:
-            self._source.start(self._stop)
+            self._source.start(self._go, self._stop)
 
-    def stop_accepting(self) -> None:
-        """Refuses all further parts; releases the pin."""
+    def open_pin(self) -> None:
+        """Opens the pin of its trigger. Raises EdgeInspectError when it cannot be used."""
+        if self._source is not None:
+            self._source.open()
+
+    def close_pin(self) -> None:
+        """Releases the pin."""
         if self._source is not None:
             self._source.close()
+
+    def reopen_pin(self) -> None:
+        """Opens the pin again after a change that was given up; logs what is in the way."""
+        try:
+            self.open_pin()
+        except EdgeInspectError as error:
+            log.error("camera %s: %s; it has no triggers until a reload", self.config.id, error)
+
+    def take_over(self) -> None:
+        """Continues the numbers of its predecessor, which has stopped."""
+        before, self._predecessor = self._predecessor, None
+        if before is None:
+            return
+        self.reader.seq = before.reader.seq
+        if self.tracker is not None and before.tracker is not None:
+            self.tracker.triggered = before.tracker.triggered
+
+    def go(self) -> None:
+        """The camera is opened and read, and its trigger counts, from now on."""
+        self._go.set()
+
+    def stop_accepting(self) -> None:
+        """Refuses all further parts."""
         if self.tracker is not None:
             self.tracker.stop_accepting()
 
+    def accept_again(self) -> None:
+        """Takes `stop_accepting` back."""
+        if self.tracker is not None:
+            self.tracker.accept_again()
+
+    def hold(self, *, held: bool) -> None:
+        """Holds back files that are not in the mailbox yet, or lets them pass again."""
+        self._inlet.hold(held=held)
+
+    def shut(self, *, shut: bool = True) -> None:
+        """No frame of it reaches the mailbox any more; or they do again."""
+        self._inlet.close(closed=shut)
+
     def stop(self) -> None:
-        """Asks the camera's thread to end. Returns at once."""
+        """Asks its threads to end. Returns at once."""
         self._stop.set()
+        self._go.set()
 
     def join(self, timeout: float) -> bool:
         """Whether the camera's thread has ended, waiting up to `timeout` seconds for it."""
@@ -114,13 +158,17 @@ class CameraUnit:
             self._thread.join(timeout)
         return not self._thread.is_alive()
 
+    def _run(self) -> None:
+        self._go.wait()
+        self.reader.run()
+
     def _on_parts_changed(self) -> None:
         """The camera may have to decode again, the worker has another deadline, and the output
         `busy` may have to change."""
         if self._demand is not None and self._wants_pictures():
             self._demand.expedite()
         self._mailbox.wake()
-        self._parts_changed.set()
+        self._parts_changed()
 
     def _wants_pictures(self) -> bool:
         """Whether a part waits for a picture, or is to be found in one, or the camera settles."""

@@ -7,7 +7,7 @@ Of a camera with a trigger, the mailbox keeps all frames of its parts and no oth
 
 import threading
 from collections import deque
-from collections.abc import MutableMapping
+from collections.abc import Mapping
 
 from edge.core.clock import StopEvent
 from edge.core.frame import Frame
@@ -55,10 +55,10 @@ class Mailbox:
     """
 
     def __init__(
-        self, trackers: MutableMapping[str, PartTracker] | None = None, capacity: int = _ITEMS
+        self, trackers: Mapping[str, PartTracker] | None = None, capacity: int = _ITEMS
     ) -> None:
         """`capacity`: the number of files of one source that may wait."""
-        self.trackers = CopyOnWriteDict() if trackers is None else trackers
+        self.trackers = CopyOnWriteDict(trackers)
         self._capacity = capacity
         self._part_frames: deque[PartFrame] = deque()  # bounded by each tracker's queue and frames
         self._woken = self._parts_turn = False
@@ -67,11 +67,17 @@ class Mailbox:
         self._changed = threading.Condition()
         self._closed = False
 
-    def offer(self, frame: Frame) -> None:
+    def inlet(self) -> "Inlet":
+        """A way into this mailbox for one reader."""
+        return Inlet(self, self._changed)
+
+    def offer(self, frame: Frame, inlet: "Inlet | None" = None) -> None:
         """Puts a live frame, and replaces one that was not taken. A picture never replaces a fault:
         each lost camera gets its verdict. Frames of a camera with a trigger go to its parts."""
-        tracker = self.trackers.get(frame.camera)
         with self._changed:
+            if inlet is not None and inlet.closed:
+                return
+            tracker = self.trackers.get(frame.camera)
             if tracker is not None:
                 part_frames = tracker.match(frame)
                 self._part_frames.extend(part_frames)
@@ -87,16 +93,16 @@ class Mailbox:
             slot.add(frame)
             self._changed.notify_all()
 
-    def put(self, frame: Frame, stop: StopEvent) -> bool:
-        """Puts a file's frame, waiting for room. False: the daemon stops instead."""
+    def put(self, frame: Frame, stop: StopEvent, inlet: "Inlet | None" = None) -> bool:
+        """Puts a file's frame, waiting for room. False: the camera or the daemon stops instead."""
+
+        def stopped() -> bool:
+            return stop.is_set() or (inlet is not None and inlet.closed)
+
         with self._changed:
-            slot = self._slots.get(frame.camera)
-            while slot is not None and slot.is_full(self._capacity):
-                if stop.is_set():
-                    return False
+            while not stopped() and not self._has_room(frame.camera, inlet):
                 self._changed.wait(_WAKE_S)
-                slot = self._slots.get(frame.camera)
-            if stop.is_set():
+            if stopped():
                 return False
             self._slots.setdefault(frame.camera, _Slot()).add(frame)
             self._changed.notify_all()
@@ -133,16 +139,23 @@ class Mailbox:
                 self._slots[camera] = slot  # behind the others
             return self._next_of(slot)
 
-    def take_more(self, camera: str) -> Frame | None:
-        """One more frame of the camera that was just taken from. Never waits. None also when other
-        cameras' frames wait."""
+    def take_of(self, camera: str) -> Frame | None:
+        """The next frame of this camera without a part. Never waits."""
         with self._changed:
             slot = self._slots.get(camera)
-            if slot is None or self._part_frames or len(self._slots) > 1:
+            if slot is None:
                 return None
             if len(slot.frames) == 1:
                 del self._slots[camera]
             return self._next_of(slot)
+
+    def take_more(self, camera: str) -> Frame | None:
+        """One more frame of the camera that was just taken from. Never waits. None also when other
+        cameras' frames wait."""
+        with self._changed:
+            if self._part_frames or len(self._slots) > 1:
+                return None
+            return self.take_of(camera)
 
     def close(self) -> None:
         """No frame comes any more. `take` returns what is left, and then None at once."""
@@ -176,6 +189,11 @@ class Mailbox:
         with self._changed:
             return self._replaced.get(camera, 0)
 
+    def _has_room(self, camera: str, inlet: "Inlet | None") -> bool:
+        slot = self._slots.get(camera)
+        held = inlet is not None and inlet.held
+        return not held and (slot is None or not slot.is_full(self._capacity))
+
     def _next_of(self, slot: _Slot) -> Frame:
         frame = slot.pop()
         if slot.is_low(self._capacity):
@@ -184,3 +202,41 @@ class Mailbox:
 
     def _count_replaced(self, camera: str) -> None:
         self._replaced[camera] = self._replaced.get(camera, 0) + 1
+
+
+class Inlet:
+    """The way of one reader into the mailbox; a `FrameSink`. Safe between threads.
+
+    held: files wait; live frames pass.
+    closed: no frame enters any more, also none of a driver that returns late.
+    """
+
+    def __init__(self, mailbox: Mailbox, changed: threading.Condition) -> None:
+        """`changed`: the condition of the mailbox."""
+        self.held = self.closed = False
+        self._mailbox, self._changed = mailbox, changed
+
+    def offer(self, frame: Frame) -> None:
+        """As `Mailbox.offer`."""
+        self._mailbox.offer(frame, self)
+
+    def put(self, frame: Frame, stop: StopEvent) -> bool:
+        """As `Mailbox.put`."""
+        return self._mailbox.put(frame, stop, self)
+
+    def note_rejected(self, camera: str, why: str) -> None:
+        """As `Mailbox.note_rejected`."""
+        if not self.closed:
+            self._mailbox.note_rejected(camera, why)
+
+    def hold(self, *, held: bool) -> None:
+        """Holds files back, or lets them pass again."""
+        with self._changed:
+            self.held = held
+            self._changed.notify_all()
+
+    def close(self, *, closed: bool = True) -> None:
+        """Closes or opens it; nothing is in between when this returns."""
+        with self._changed:
+            self.closed = closed
+            self._changed.notify_all()

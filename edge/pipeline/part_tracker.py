@@ -126,6 +126,11 @@ class PartTracker:
             self._shut = True
             return [o.part for o in self._open]
 
+    def accept_again(self) -> None:
+        """Takes `stop_accepting` back."""
+        with self._lock:
+            self._shut = False
+
     @property
     def open(self) -> int:
         """How many parts have no verdict yet."""

@@ -5,8 +5,8 @@ new one judges everything that comes afterwards.
 """
 
 import logging
-import threading
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 
@@ -47,6 +47,19 @@ class PipelineTimeouts:
     pause_s: float = 30.0
 
 
+@dataclass(slots=True)
+class PipelineChange:
+    """What `Pipeline.prepare` has built. `done`: the new configuration runs."""
+
+    config: Config
+    inspector: Inspector
+    parity: DecodeParity
+    judges: Sequence[Judge]  # by worker
+    removed: Sequence[CameraUnit]
+    added: Sequence[CameraUnit]
+    done: bool = False
+
+
 class Pipeline:
     """Cameras put frames into the workers' mailboxes; workers deliver verdicts to the sink."""
 
@@ -60,7 +73,7 @@ class Pipeline:
         sink: VerdictSink,
         note_part: Callable[[Part, int], None],
         next_number: Callable[[str], int],
-        parts_changed: threading.Event,
+        parts_changed: Callable[[], None],
         processed_items: ItemLedger,
         open_camera: OpenCamera,
         latencies: Latencies | None = None,
@@ -79,7 +92,6 @@ class Pipeline:
         self._latencies = latencies or Latencies()
         self._timeouts = timeouts or PipelineTimeouts()
         self._units: dict[str, CameraUnit] = {}
-        self._never = StopEvent()  # never set: waiting for it is a sleep
         self.workers = WorkerPool(config.model.workers, self._new_worker)
         self._new_unit = partial(
             CameraUnit,
@@ -92,54 +104,103 @@ class Pipeline:
             model=model,
             factory=factory,
         )
-        for unit in self._build_units(config.cameras, {}, model.inspector):
-            self._add(unit)
+        units = [self._build_unit(camera, model.inspector) for camera in config.cameras]
+        self._show({unit.config.id: unit for unit in units})
+        try:
+            for unit in units:
+                unit.open_pin()
+        except EdgeInspectError:
+            self.stop_accepting()
+            raise
 
     def start(self) -> None:
         """Starts the workers, then the cameras."""
         self.workers.start()
         for unit in self._units.values():
-            unit.start()
+            unit.prepare()
+        for unit in self._units.values():
+            unit.go()
 
-    def adopt(self, old: Config, changes: ConfigDiff, inspector: Inspector) -> None:
-        """Applies changes: stops and restarts the cameras that changed. Every later verdict belongs
-        to the new configuration. `old`: the configuration so far.
+    def prepare(
+        self,
+        changes: ConfigDiff,
+        inspector: Inspector,
+        free: Callable[[int], bool],
+        undo: ExitStack,
+    ) -> PipelineChange:
+        """Builds all that the new configuration needs, its threads included. Nothing that runs
+        changes. Raises EdgeInspectError when a pin cannot be used.
 
-        Raises EdgeInspectError when the new configuration cannot run; then the old one resumes.
+        free: whether the old configuration does not use a pin; such pins are opened now.
+        undo: gets what discards it.
         """
         config = changes.config
         removed = self._changed_units(changes, inspector)
-        self._stop_units(removed)
-        predecessors = {unit.config.id: unit for unit in removed}
+        replaced = {unit.config.id: unit for unit in removed}
+        self.workers.keep_state(undo)
         self.workers.set_limit(config.model.workers)
-        started = [c for c in config.cameras if c.id in predecessors or c.id in changes.added]
-        try:
-            added = self._build_units(started, predecessors, inspector)
-        except EdgeInspectError:
-            self._restart(old, predecessors)
-            raise
+        added = []
+        for camera in config.cameras:
+            if camera.id in replaced or camera.id in changes.added:
+                unit = self._build_unit(camera, inspector, replaced.get(camera.id))
+                undo.callback(unit.stop)
+                undo.callback(unit.close_pin)
+                unit.prepare()
+                if unit.pin is not None and free(unit.pin):
+                    unit.open_pin()
+                added.append(unit)
         parity = self._model.parity if inspector is self._model.inspector else DecodeParity()
         judges = [
             self._judge(config, self._inspector_for(worker, inspector), parity)
             for worker in self.workers.all
         ]
-        switch = partial(self._switch, judges, removed, added)
-        if not self.workers.run_paused(switch, self._timeouts.pause_s):
-            for unit in added:
-                unit.stop_accepting()
-            self._restart(old, predecessors)
-            seconds = self._timeouts.pause_s
-            raise RefusedError(f"the model did not come to the end of a frame in {seconds:g} s")
-        self._model.adopt(inspector, parity)
-        self._config = config
         self.workers.start()
-        for unit in added:
-            unit.start()
+        return PipelineChange(
+            config, inspector, parity, tuple(judges), tuple(removed), tuple(added)
+        )
+
+    def adopt(
+        self, change: PipelineChange, others: Callable[[ExitStack], None], stop: StopEvent
+    ) -> None:
+        """Makes a prepared change in one step, between two frames of all workers. Every later
+        verdict belongs to the new configuration. `finish` comes afterwards.
+
+        others: makes the changes of the other components in the same step. Its argument gets what
+            takes them back.
+        stop: the daemon stops; then nothing is changed.
+
+        Raises whatever is in the way; then the old configuration runs as before.
+        """
+        with ExitStack() as undo:
+            self._drain(change.removed, stop, undo)
+            switch = partial(self._switch, change, others, stop)
+            pause_s = self._timeouts.pause_s
+            try:
+                if not self.workers.run_paused(switch, pause_s, stop.is_set):
+                    _refuse_when(stop)
+                    why = f"the model did not come to the end of a frame in {pause_s:g} s"
+                    raise RefusedError(why)
+            finally:
+                if change.done:
+                    undo.pop_all()
+
+    def finish(self, change: PipelineChange, stop: StopEvent) -> None:
+        """Ends the cameras that were replaced, then starts the new ones. `stop` cuts waiting."""
+        try:
+            for unit in change.removed:
+                unit.stop()
+            for unit in change.removed:
+                if not self._wait_until(partial(unit.join, 0), self._timeouts.join_s, stop):
+                    log.warning("camera %s: hangs in its driver; it is left behind", unit.config.id)
+        finally:
+            for unit in change.added:
+                unit.go()
 
     def stop_accepting(self) -> None:
         """Refuses all further parts; the workers answer the open ones."""
         for unit in self._units.values():
             unit.stop_accepting()
+            unit.close_pin()
 
     def stop(self) -> list[str]:
         """Stops the cameras and closes the mailboxes, so that each worker ends. Returns the threads
@@ -168,38 +229,63 @@ class Pipeline:
             if name in new_views or name in changes.removed
         ]
 
-    def _switch(
-        self, judges: list[Judge], removed: list[CameraUnit], added: list[CameraUnit]
-    ) -> None:
-        """From the old configuration to the new one; all workers are paused."""
+    def _drain(self, removed: Sequence[CameraUnit], stop: StopEvent, undo: ExitStack) -> None:
+        """The old configuration finishes the parts and files that it has begun."""
         for unit in removed:
-            name = unit.config.id
-            reason = "the configuration was changed before it was judged"
-            self.workers.worker_for(name).end_parts(name, reason)
-            self._drop(name)
-        for worker, judge in zip(self.workers.all, judges):
-            worker.adopt(judge)
-        for unit in added:
-            self._add(unit)
-
-    def _stop_units(self, units: list[CameraUnit]) -> None:
-        for unit in units:
+            undo.callback(unit.accept_again)
             unit.stop_accepting()
+        limit_s = self._timeouts.finish_s
         self._wait_until(
-            lambda: not any(unit.tracker and unit.tracker.open for unit in units),
-            self._timeouts.finish_s,
+            lambda: not any(unit.tracker and unit.tracker.open for unit in removed), limit_s, stop
         )
-        for unit in units:
-            unit.stop()
-        for unit in units:
-            if not unit.join(self._timeouts.join_s):
-                unit.reader.retire()
-                log.warning("camera %s: hangs in its driver; it is left behind", unit.config.id)
-        names = [unit.config.id for unit in units]
+        files = [unit for unit in removed if not unit.config.live]
+        for unit in files:
+            undo.callback(unit.hold, held=False)
+            unit.hold(held=True)
+        names = [unit.config.id for unit in files]
         self._wait_until(
             lambda: not any(self.workers.worker_for(n).mailbox.has_frame(n) for n in names),
-            self._timeouts.finish_s,
+            limit_s,
+            stop,
         )
+
+    def _switch(
+        self, change: PipelineChange, others: Callable[[ExitStack], None], stop: StopEvent
+    ) -> None:
+        """From the old configuration to the new one; all workers are paused."""
+        _refuse_when(stop)
+        removed, added = change.removed, change.added
+        with ExitStack() as undo:
+            for unit in removed:
+                undo.callback(unit.reopen_pin)
+                unit.close_pin()
+            others(undo)  # the outputs first: a trigger may get the pin of one
+            for unit in added:
+                undo.callback(unit.close_pin)
+                unit.open_pin()
+            for unit in removed:
+                undo.callback(unit.shut, shut=False)
+                unit.shut()
+                name = unit.config.id
+                reason = "the configuration was changed before it was judged"
+                self.workers.worker_for(name).finish(name, reason)
+            undo.callback(self._show, self._units)
+            for worker, judge in zip(self.workers.all, change.judges, strict=True):
+                undo.callback(worker.adopt, worker.judge)
+                worker.adopt(judge)
+            undo.callback(self._model.adopt, self._model.inspector, self._model.parity)
+            self._model.adopt(change.inspector, change.parity)
+            undo.callback(setattr, self, "_config", self._config)
+            self._config = change.config
+            for unit in added:
+                unit.take_over()
+            gone = {unit.config.id: unit for unit in removed}
+            kept = {name: unit for name, unit in self._units.items() if name not in gone}
+            for name in gone:
+                self.workers.worker_for(name).mailbox.drop_camera(name)
+            self._show({**kept, **{unit.config.id: unit for unit in added}})
+            change.done = True
+            undo.pop_all()
 
     def _new_worker(self, others: int) -> InspectionWorker:
         """A worker with its own interpreter, beside `others` workers."""
@@ -225,54 +311,32 @@ class Pipeline:
             parity=parity,
         )
 
-    def _wait_until(self, condition: Callable[[], bool], seconds: float) -> None:
+    def _wait_until(self, condition: Callable[[], bool], seconds: float, stop: StopEvent) -> bool:
+        """Waits for `condition`, at most `seconds`, and not longer than until `stop`."""
         until = self._clock.tick() + seconds
-        while not condition() and self._clock.tick() < until:
-            self._never.wait(_POLL_S)
+        while not condition():
+            if self._clock.tick() >= until or stop.wait(_POLL_S):
+                return condition()
+        return True
 
-    def _build_units(
-        self,
-        cameras: Sequence[CameraConfig],
-        predecessors: Mapping[str, CameraUnit],
-        inspector: Inspector,
-    ) -> list[CameraUnit]:
-        units: list[CameraUnit] = []
-        try:
-            for camera in cameras:
-                mailbox, before = (
-                    self.workers.assign(camera.id).mailbox,
-                    predecessors.get(camera.id),
-                )
-                units.append(
-                    self._new_unit(camera, mailbox, input_spec=inspector.input, predecessor=before)
-                )
-        except EdgeInspectError:
-            for unit in units:
-                unit.stop_accepting()
-            raise
-        return units
+    def _build_unit(
+        self, camera: CameraConfig, inspector: Inspector, before: CameraUnit | None = None
+    ) -> CameraUnit:
+        mailbox = self.workers.assign(camera.id).mailbox
+        return self._new_unit(camera, mailbox, input_spec=inspector.input, predecessor=before)
 
-    def _restart(self, old: Config, stopped: Mapping[str, CameraUnit]) -> None:
-        """Starts the stopped cameras again as they were."""
-        cameras = [camera for camera in old.cameras if camera.id in stopped]
-        for unit in self._build_units(cameras, stopped, self._model.inspector):
-            self._add(unit)
-            unit.start()
+    def _show(self, units: Mapping[str, CameraUnit]) -> None:
+        """These cameras run from now on, for all who ask."""
+        self._units = dict(units)
+        trackers = {name: unit.tracker for name, unit in units.items() if unit.tracker is not None}
+        for worker in self.workers.all:
+            worker.mailbox.trackers.replace(
+                {n: t for n, t in trackers.items() if self.workers.worker_for(n) is worker}
+            )
+        self._cameras.replace({name: unit.reader for name, unit in units.items()}, trackers)
+        self.workers.keep_only(units)
 
-    def _add(self, unit: CameraUnit) -> None:
-        name = unit.config.id
-        self._units = {**self._units, name: unit}
-        trackers = self.workers.worker_for(name).mailbox.trackers
-        if unit.tracker is None:
-            trackers.pop(name, None)
-        else:
-            trackers[name] = unit.tracker
-        self._cameras.add(unit.reader, unit.tracker)
 
-    def _drop(self, name: str) -> None:
-        mailbox = self.workers.worker_for(name).mailbox
-        mailbox.drop_camera(name)
-        mailbox.trackers.pop(name, None)
-        self.workers.unassign(name)
-        self._cameras.drop(name)
-        self._units = {key: unit for key, unit in self._units.items() if key != name}
+def _refuse_when(stop: StopEvent) -> None:
+    if stop.is_set():
+        raise RefusedError("the daemon stops")

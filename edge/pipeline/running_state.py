@@ -1,5 +1,7 @@
 """The cameras and the model that run now. The pipeline changes them; other components read them."""
 
+from collections.abc import Mapping
+
 from edge.capture import FaultKind
 from edge.capture.reader import Reader
 from edge.core.threads import CopyOnWriteDict
@@ -16,18 +18,10 @@ class RunningCameras:
         self.readers: CopyOnWriteDict[Reader] = CopyOnWriteDict()
         self.trackers: CopyOnWriteDict[PartTracker] = CopyOnWriteDict()
 
-    def add(self, reader: Reader, tracker: PartTracker | None) -> None:
-        """A camera runs from now on."""
-        if tracker is None:
-            self.trackers.pop(reader.id, None)
-        else:
-            self.trackers[reader.id] = tracker
-        self.readers[reader.id] = reader
-
-    def drop(self, camera: str) -> None:
-        """A camera runs no longer."""
-        self.trackers.pop(camera, None)
-        self.readers.pop(camera, None)
+    def replace(self, readers: Mapping[str, Reader], trackers: Mapping[str, PartTracker]) -> None:
+        """These cameras run from now on."""
+        self.trackers.replace(trackers)
+        self.readers.replace(readers)
 
     def picture_rejected(self, camera: str, why: str, kind: FaultKind) -> None:
         """A picture that its reader had accepted could not be decoded, or does not fit its view."""

@@ -4,7 +4,8 @@ import contextlib
 import logging
 import queue
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from typing import Protocol
 
 from edge.core.clock import Clock
@@ -18,6 +19,7 @@ from edge.pipeline.part_assembler import Emitted, PartAssembler
 
 log = logging.getLogger(__name__)
 
+_STOP_S = 0.1  # a change that waits for the workers checks for a stop at this interval
 _TAKE_S = 5.0  # an idle worker shows progress at this interval
 # Files of one folder are judged in batches: switching between inspection and delivery for each
 # picture would empty the processor's cache. The first verdict of a batch waits for its last
@@ -37,6 +39,37 @@ class VerdictSink(Protocol):
         ...
 
 
+class Pause:
+    """Workers wait here between two frames, until it ends."""
+
+    def __init__(self, workers: int) -> None:
+        self._missing = workers
+        self._changed = threading.Condition()
+        self._ended = False
+
+    def wait_for_all(self, timeout: float, stopped: Callable[[], bool]) -> bool:
+        """Whether all workers wait here; False after `timeout` seconds, or when `stopped`."""
+        until = time.monotonic() + timeout
+        with self._changed:
+            while self._missing and not stopped() and (left := until - time.monotonic()) > 0:
+                self._changed.wait(min(left, _STOP_S))
+            return not self._missing
+
+    def arrive(self) -> None:
+        """A worker waits here. Returns when the pause has ended."""
+        with self._changed:
+            self._missing -= 1
+            self._changed.notify_all()
+            while not self._ended:
+                self._changed.wait()
+
+    def end(self) -> None:
+        """The workers go on, also those that come later."""
+        with self._changed:
+            self._ended = True
+            self._changed.notify_all()
+
+
 class InspectionWorker:
     """The work of one thread, with its own mailbox and judge.
 
@@ -54,12 +87,11 @@ class InspectionWorker:
         self.beat = clock.tick()
         self._sink, self._clock = sink, clock
         self._assembler = PartAssembler(mailbox.trackers, judge, clock)
-        self._pauses: queue.SimpleQueue[threading.Barrier] = queue.SimpleQueue()
+        self._pauses: queue.SimpleQueue[Pause] = queue.SimpleQueue()
 
-    def pause_at(self, barrier: threading.Barrier) -> None:
-        """Makes the thread wait before its next frame, until all parties have reached the barrier
-        and it is then aborted."""
-        self._pauses.put(barrier)
+    def pause_at(self, pause: Pause) -> None:
+        """Makes the thread wait before its next frame until the pause ends."""
+        self._pauses.put(pause)
         self.mailbox.wake()
 
     def adopt(self, judge: Judge) -> None:
@@ -68,9 +100,13 @@ class InspectionWorker:
         self.judge = judge
         self._assembler.adopt(judge)
 
-    def end_parts(self, camera: str, reason: str) -> None:
-        """Ends the camera's open parts with `error`. To be called while the thread is paused."""
-        self._emit(self._assembler.end_parts(camera, reason))
+    def finish(self, camera: str, reason: str) -> None:
+        """Judges the camera's next frame, and ends its open parts with `error`. To be called while
+        the thread is paused. Raises nothing."""
+        with self._guarded():
+            self.run_once(self.mailbox.take_of(camera))
+        with self._guarded():
+            self._emit(self._assembler.end_parts(camera, reason))
 
     def run(self) -> None:
         """Until the mailbox is closed and empty. Then every open part gets its `error`."""
@@ -116,18 +152,16 @@ class InspectionWorker:
 
     def _pause(self) -> None:
         while not self._pauses.empty():
-            barrier = self._pauses.get()
-            with contextlib.suppress(threading.BrokenBarrierError):  # aborted: judging resumes
-                barrier.wait()
-                barrier.wait()
+            self._pauses.get().arrive()
             self.beat = self._clock.tick()
 
     def _emit(self, emitted: list[Emitted]) -> None:
         for frame, verdict in emitted:
-            self._sink.deliver(verdict)
-            self.counts[verdict.verdict] += 1
-            if frame is not None:
-                self._sink.keep(frame, verdict)
+            with self._guarded():  # the others are still delivered
+                self._sink.deliver(verdict)
+                self.counts[verdict.verdict] += 1
+                if frame is not None:
+                    self._sink.keep(frame, verdict)
 
     @contextlib.contextmanager
     def _guarded(self) -> Iterator[None]:

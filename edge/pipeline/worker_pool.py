@@ -5,13 +5,13 @@ nothing of a camera. Several workers serve several cameras; they never share one
 """
 
 import os
-import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
+from contextlib import ExitStack
 from typing import Literal
 
 from edge.core.threads import start_thread
 from edge.core.verdict import OUTCOMES, Outcome
-from edge.pipeline.worker import InspectionWorker
+from edge.pipeline.worker import InspectionWorker, Pause
 
 NAME = "inspection"
 MaxWorkers = Literal["auto"] | int  # auto: the number of cores that the process may use
@@ -48,9 +48,26 @@ class WorkerPool:
         self._present |= {camera}
         return worker
 
-    def unassign(self, camera: str) -> None:
-        """The camera is gone; when it returns it gets the same worker."""
-        self._present -= {camera}
+    def keep_only(self, cameras: Collection[str]) -> None:
+        """The others are gone. One that returns gets the same worker."""
+        self._present &= frozenset(cameras)
+
+    def keep_state(self, undo: ExitStack) -> None:
+        """Gives `undo` what takes back later assignments. The threads of workers that came
+        meanwhile end."""
+        undo.callback(self._restore, self._limit, self.all, self._worker_of, self._present)
+
+    def _restore(
+        self,
+        limit: int,
+        workers: tuple[InspectionWorker, ...],
+        worker_of: dict[str, InspectionWorker],
+        present: frozenset[str],
+    ) -> None:
+        new = [worker for worker in self.all if worker not in workers]
+        self._limit, self.all, self._worker_of, self._present = limit, workers, worker_of, present
+        for worker in new:
+            worker.mailbox.close()
 
     def worker_for(self, camera: str) -> InspectionWorker:
         """The worker of a camera that was assigned. Raises KeyError."""
@@ -63,24 +80,28 @@ class WorkerPool:
                 name = NAME if number == 1 else f"{NAME}-{number}"
                 worker.thread = start_thread(name, worker.run)
 
-    def run_paused(self, action: Callable[[], None], timeout: float) -> bool:
+    def run_paused(
+        self,
+        action: Callable[[], None],
+        timeout: float,
+        stopped: Callable[[], bool] = lambda: False,
+    ) -> bool:
         """Runs `action` on the caller's thread while every worker is paused between two frames.
 
-        False when a worker did not finish its frame within `timeout` seconds; then `action` never
-        runs. Raises what `action` raises. The workers resume in every case.
+        False when a worker did not finish its frame within `timeout` seconds, or `stopped` became
+        true before; then `action` never runs. Raises what `action` raises. The workers resume in
+        every case.
         """
-        running = [worker for worker in self.all if worker.thread is not None]
-        barrier = threading.Barrier(len(running) + 1)
-        for worker in running:
-            worker.pause_at(barrier)
+        running = [one for one in self.all if one.thread is not None and one.thread.is_alive()]
+        pause = Pause(len(running))
         try:
-            barrier.wait(timeout)  # a time-out breaks it, also for workers that come later
-        except threading.BrokenBarrierError:
-            return False
-        try:
+            for worker in running:
+                worker.pause_at(pause)
+            if not pause.wait_for_all(timeout, stopped):
+                return False
             action()
         finally:
-            barrier.abort()
+            pause.end()
         return True
 
     def close(self) -> None:
@@ -102,8 +123,9 @@ class WorkerPool:
 
     @property
     def beat(self) -> float:
-        """When the slowest worker last made progress, monotonic seconds."""
-        return min(worker.beat for worker in self.all)
+        """When the slowest worker that was started last made progress, monotonic seconds."""
+        started = [worker.beat for worker in self.all if worker.thread is not None]
+        return min(started, default=self.all[0].beat)
 
     def replaced(self, camera: str) -> int:
         """How many frames of this camera were replaced before they were judged."""

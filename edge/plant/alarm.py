@@ -50,6 +50,11 @@ class Alarm:
         """Whether it is raised now."""
         return self._since is not None
 
+    def announce(self) -> None:
+        """Publishes its state again."""
+        with self._lock:
+            self._publish()
+
     def count(self, verdict: Verdict) -> None:
         """Counts one more verdict."""
         key = verdict.camera, verdict.region
@@ -70,10 +75,10 @@ class Alarm:
             elif was and not now:
                 self._since = None
                 log.warning("alarm: cleared")
+            if was != now:  # before the broker: an announcement that fails must not hide it
+                self._on_change(now)
             if now or was:
                 self._publish()
-        if was != now:
-            self._on_change(now)
 
     def _causes(self) -> list[dict[str, Any]]:
         causes = []

@@ -3,8 +3,10 @@
 The requester, the log, `info`, `health` and systemd get the outcome.
 """
 
+import contextlib
 import logging
 import queue
+import threading
 from collections.abc import Mapping
 from concurrent.futures import Future
 from typing import Any, Protocol
@@ -39,7 +41,9 @@ class ReloadQueue:
     """Requested reloads, by `request/reload` or SIGHUP. Safe between threads."""
 
     def __init__(self) -> None:
-        self._queue: queue.Queue[Future[Data] | None] = queue.Queue(_CAPACITY)
+        self._queue: queue.SimpleQueue[Future[Data] | None] = queue.SimpleQueue()
+        self._lock = threading.Lock()
+        self._closed = False
 
     def handle(self, transaction: str | None, fields: Mapping[str, Any]) -> Future[Data]:  # noqa: ARG002  a handler's signature
         """`request/reload`: the answer names the changes, or every mistake in the file.
@@ -52,33 +56,36 @@ class ReloadQueue:
                 "malformed",
             )
         answer: Future[Data] = Future()
-        try:
-            self._queue.put_nowait(answer)
-        except queue.Full:
-            raise TriggerError("too many reloads wait already; try again later", "busy") from None
+        self._put(answer)
         return answer
 
     def handle_sighup(self) -> None:
         """Queues a reload without waiting."""
         try:
-            self._queue.put_nowait(Future())
-        except queue.Full:
-            log.warning("reload: too many wait already; this SIGHUP is ignored")
+            self._put(Future())
+        except TriggerError as error:
+            log.warning("reload: %s; this SIGHUP is ignored", error)
 
     def get(self) -> Future[Data] | None:
         """Waits for the next request; None when closed."""
         return self._queue.get()
 
     def close(self) -> None:
-        """Refuses all waiting requests; `get` returns None from now on."""
-        while True:
-            try:
-                waiting = self._queue.get_nowait()
-            except queue.Empty:
-                break
-            if waiting is not None:
-                settle(waiting, EdgeInspectError("the daemon stops"))
-        self._queue.put(None)
+        """Refuses all waiting requests and all that come later; `get` returns None from now on."""
+        with self._lock:
+            self._closed = True
+            with contextlib.suppress(queue.Empty):
+                while (waiting := self._queue.get_nowait()) is not None:
+                    settle(waiting, EdgeInspectError("the daemon stops"))
+            self._queue.put(None)
+
+    def _put(self, answer: Future[Data]) -> None:
+        with self._lock:
+            if self._closed:
+                raise TriggerError("the daemon stops; try again later", "stopping")
+            if self._queue.qsize() >= _CAPACITY:
+                raise TriggerError("too many reloads wait already; try again later", "busy")
+            self._queue.put(answer)
 
 
 class Reloader:
@@ -98,14 +105,18 @@ class Reloader:
     def run(self) -> None:
         """Serves until the queue is closed."""
         while (answer := self._queue.get()) is not None:
-            self._notifier.reloading()
             try:
+                self._notifier.reloading()
                 settle(answer, self.run_once())
             except EdgeInspectError as error:
                 settle(answer, error)
             finally:
+                settle(answer, EdgeInspectError("internal fault; see the log"))
                 self._notifier.ready()
-            self._target.announce()
+            try:
+                self._target.announce()
+            except Exception:  # outermost loop: the next reload must come
+                log.exception("reload: its outcome cannot be announced")
 
     def run_once(self) -> dict[str, Any]:
         """One reload; returns its changes. Raises EdgeInspectError, with nothing changed."""

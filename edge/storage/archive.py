@@ -5,6 +5,7 @@ import logging
 import queue
 import threading
 from collections import deque
+from contextlib import ExitStack
 from datetime import UTC, datetime
 
 import cv2
@@ -132,13 +133,24 @@ class Evidence:
     def start(self) -> None:
         """Starts the thread that writes."""
         if self._archive is not None:
-            start_thread("archive", self._archive.run)
+            start_thread("archive", self._archive.run, vital=False)
 
-    def adopt(self, config: ArchiveConfig) -> None:
-        """Replaces the archive; the old one writes its queued pictures and ends."""
-        self.close()
-        self._archive = Archive(config) if config.enabled else None
-        self.start()
+    def prepare(self, config: ArchiveConfig, undo: ExitStack) -> Archive | None:
+        """A running archive of another configuration, for `adopt`. `undo`: gets what ends it."""
+        if not config.enabled:
+            return None
+        archive = Archive(config)
+        start_thread("archive", archive.run, vital=False)
+        undo.callback(archive.close)
+        return archive
+
+    def adopt(self, archive: Archive | None, undo: ExitStack) -> Archive | None:
+        """Replaces the archive. Returns the old one; closed, it writes its queued pictures and
+        ends. `undo`: gets what puts it back."""
+        old = self._archive
+        undo.callback(setattr, self, "_archive", old)
+        self._archive = archive
+        return old
 
     def keep(self, frame: Frame, verdict: Verdict) -> None:
         """Keeps the picture if `archive.keep` has this verdict. Never waits."""

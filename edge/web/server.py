@@ -21,6 +21,7 @@ from edge.core.frame import Frame
 from edge.core.image import examine_picture
 from edge.core.messages import sent_body, stored_body, to_json
 from edge.core.text import escape
+from edge.core.threads import WATCH
 from edge.monitoring import Health, prometheus_text
 from edge.mqtt import TokenBucket, parse_request
 from edge.pipeline import Judge
@@ -86,8 +87,8 @@ class WebServer:
         camera_for  the camera whose settings judge a picture, by the name that the client sent;
                     raises RefusedError
         """
-        self._judge, self._health, self._clock = judge, health, clock
-        self._triggers, self._camera_for = triggers, camera_for
+        self._health, self._clock, self._triggers = health, clock, triggers
+        self._judging = judge, camera_for
         self._trigger_bucket = TokenBucket(_TRIGGERS_PER_S, clock.tick)
         self._judge_lock = threading.Lock()
         self._seq = 0
@@ -126,11 +127,17 @@ class WebServer:
                 "stop the other program or choose another web.port"
             ) from error
         self._own_sockets = len(self._sockets)  # the listening socket and the waker
+        self._helpers = [t for t in threading.enumerate() if t.name.startswith("waitress-")]
+        for thread in self._helpers:
+            WATCH.add(thread, vital=False)
 
-    def adopt(self, judge: Judge, camera_for: Callable[[str | None], str]) -> None:
-        """Replaces the judge from the next request on; arguments as in the constructor."""
-        with self._judge_lock:
-            self._judge, self._camera_for = judge, camera_for
+    def adopt(
+        self, judge: Judge, camera_for: Callable[[str | None], str]
+    ) -> tuple[Judge, Callable[[str | None], str]]:
+        """Replaces the judge from the next request on; arguments as in the constructor. Returns
+        those so far. Never waits for a request."""
+        before, self._judging = self._judging, (judge, camera_for)
+        return before
 
     def run(self) -> None:
         """Serves until closed."""
@@ -139,11 +146,13 @@ class WebServer:
             connected = len(self._sockets) > self._own_sockets
             wasyncore.loop(timeout=_SWEEP_S if connected else None, map=self._sockets, count=1)
             self._slow.sweep()
+        for thread in self._helpers:
+            WATCH.remove(thread)
         self._server.task_dispatcher.shutdown()
         wasyncore.close_all(self._sockets, ignore_all=True)
 
     def close(self) -> None:
-        """Ends the server."""
+        """Ends the server; before `run`, the next `run` returns at once."""
         if not self._closing.is_set():
             self._waker.pull_trigger(self._closing.set)  # runs on the serving thread
 
@@ -178,20 +187,19 @@ class WebServer:
         if len(data) > self._limit:
             raise RequestEntityTooLarge(f"more than {self._limit} bytes (web.max_mb)")
         try:
-            camera = self._camera_for(camera_name)
+            judge, camera_for = self._judging
+            camera = camera_for(camera_name)
         except RefusedError as error:
             raise BadRequest(f"field `camera`: {error}") from error
         now, tick = self._clock.now(), self._clock.tick()
         name = escape(upload.filename or "image")
         with self._judge_lock:  # one picture at a time: a few kilobytes may be 200 MB of pixels
             try:
-                pixels, reduced = self._judge.decode(camera, examine_picture(data, name))
+                pixels, reduced = judge.decode(camera, examine_picture(data, name))
             except PictureError as error:
                 raise BadRequest(str(error)) from error
             self._seq += 1
-            verdict = self._judge(
-                Frame(camera, self._seq, pixels, now, tick, item=name, reduced=reduced)
-            )
+            verdict = judge(Frame(camera, self._seq, pixels, now, tick, item=name, reduced=reduced))
         body = sent_body(stored_body(verdict, seq=0), replayed=False)
         return Response(body, mimetype="application/json")
 

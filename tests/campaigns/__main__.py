@@ -46,6 +46,7 @@ CAMPAIGNS = (
     Campaign("tests.campaigns.folder_kills", "--files 300 --kills 3"),
     Campaign("tests.campaigns.reload_edits", "--count 20"),
     Campaign("tests.campaigns.config_edits", "--count 500"),
+    Campaign("tests.campaigns.reload_faults", "--count 12"),
     Campaign("tests.campaigns.hostile_requests", "--count 3000 --quiet-s 5"),
     Campaign("tests.campaigns.fuzz", "--minutes 1 --packets 500 --every-s 8 --growth-mb 30"),
     Campaign("tests.campaigns.million_verdicts", "--count 5000 --plain 2000"),

@@ -184,12 +184,14 @@ def test_outputs_sleep_until_a_pulse_ends_or_a_beat_is_due(clock: FakeClock) -> 
 
     class Lamp(OutputPin):
         def __init__(self) -> None:
-            pass
+            self.fault = ""
 
-        def on(self) -> None:
-            pass
+        def show(self, *, active: bool) -> bool:
+            del active
+            return True
 
-        off = close = on
+        def close(self) -> None:
+            pass
 
     environment = Clock(tick=clock.tick)
     options: dict[str, Any] = {"trackers": {}, "alive": lambda: True}

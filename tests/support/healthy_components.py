@@ -6,6 +6,7 @@ from typing import Any, cast
 
 from edge.core.clock import Clock
 from edge.core.percentiles import Latencies
+from edge.core.threads import ThreadWatch
 from edge.monitoring.health import Health
 from edge.monitoring.health_body import Components
 from edge.monitoring.host import HostMetrics
@@ -58,6 +59,15 @@ class HealthyComponents:
             announce=lambda name, body: self.announced.append((name, body)),
         )
         self.part_journal = SimpleNamespace(fault="")
+        self.threads = ThreadWatch(clock.tick)
+        self.pin_faults: list[str] = []
+        self.accessory_faults: list[str] = []
+        plant = SimpleNamespace(
+            pin_failures=0,
+            accessory_failures=0,
+            pin_faults=lambda: self.pin_faults,
+            accessory_faults=lambda: self.accessory_faults,
+        )
         components: dict[str, Any] = {
             "trackers": {},
             "requests": SimpleNamespace(heard=0, refused=0, dropped=0),
@@ -66,6 +76,8 @@ class HealthyComponents:
             ),
             "reload": SimpleNamespace(problems=(), restart_required=()),
             "part_journal": self.part_journal,
+            "threads": self.threads,
+            "plant": plant,
             "model": SimpleNamespace(parity=DecodeParity()),
             "readers": {"top": self.reader},
             "latencies": self.latencies,

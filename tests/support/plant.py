@@ -71,11 +71,16 @@ class Daemon:
 
     def start(self, *options: str, **environ: str) -> None:
         """Starts the daemon without waiting. `options` are for the interpreter."""
+        self._start([*options, "-m", "edge", "run", "-c", str(self.config)], environ)
+
+    def start_script(self, script: Path) -> None:
+        """Starts a script that runs the daemon; its argument is config.yaml."""
+        self._start([str(script), str(self.config)], {})
+
+    def _start(self, arguments: list[str], environ: dict[str, str]) -> None:
         with (self.folder / "daemon.log").open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, *options, "-m", "edge", "run", "-c", str(self.config)],
-                stderr=log,
-                env={**os.environ, **environ},
+                [sys.executable, *arguments], stderr=log, env={**os.environ, **environ}
             )
 
     @property

@@ -6,6 +6,7 @@ The writer above sees only a disk that takes a commit or refuses it.
 import contextlib
 import logging
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -82,18 +83,20 @@ class OutboxStore:
             raise OutboxError(f"{numbers_of(path)}: {error}") from None
         # without the records of an earlier run, only its file has the last number
         unknown = not self.numbers.known and any(map(size_of, (path, wal_of(path))))
-        if not self.numbers.known and not unknown:
-            self.numbers.begin()
-        last_seen = 0
-        try:
-            self.open(hooks or RebuildHooks())
-        except OutboxError as error:
-            found = last_number_seen(path) if unknown else 0
-            if error.kind == "permanent" or found is None:
-                self.numbers.close()
-                raise
-            last_seen, self.numbers.unreadable = found, self.numbers.unreadable or unknown
-        self.first = self._first_number(max(self.last, last_seen))
+        with ExitStack() as undo:  # whatever fails here, the lock is released
+            undo.callback(self.close)
+            if not self.numbers.known and not unknown:
+                self.numbers.begin()
+            last_seen = 0
+            try:
+                self.open(hooks or RebuildHooks())
+            except OutboxError as error:
+                found = last_number_seen(path) if unknown else 0
+                if error.kind == "permanent" or found is None:
+                    raise
+                last_seen, self.numbers.unreadable = found, self.numbers.unreadable or unknown
+            self.first = self._first_number(max(self.last, last_seen))
+            undo.pop_all()
 
     @property
     def last(self) -> int:

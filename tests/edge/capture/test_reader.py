@@ -253,10 +253,3 @@ def test_pictures_that_do_not_fit_the_view_are_a_fault(
     assert make_harness.mailbox.offered[0].pixels is None
     assert asked == [(16, 16), (48, 48)]
     assert states == ["starting", "unfit", "unfit", "live"]
-
-
-def test_a_retired_reader_offers_nothing(make_harness: MakeHarness) -> None:
-    """Another reader has taken over the camera."""
-    harness = make_harness()
-    harness.reader.retire()
-    assert harness.run(ScriptedCamera([noise(1), lost()])) == []

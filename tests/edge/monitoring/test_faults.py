@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from edge.capture.camera import FAULT_KINDS
+from edge.core.threads import ThreadFault
 from edge.monitoring.faults import (
     KINDS,
     Fault,
@@ -14,6 +15,8 @@ from edge.monitoring.faults import (
     decoding_faults,
     delivery_faults,
     machine_faults,
+    plant_faults,
+    thread_faults,
 )
 from edge.monitoring.host import DiskState, HostState, MemoryState, PowerState
 from edge.storage.outbox.records import OutboxStats
@@ -41,6 +44,10 @@ def every_fault() -> list[Fault]:
         *camera_faults((state, state, "") for state in states),
         *delivery_faults("disk full", LOSSES, "no room", ["no broker answers"]),
         *config_faults(["config.yaml:3:1: wrong"], []),
+        *thread_faults(
+            ThreadFault("outbox", "has ended", ended, vital=True) for ended in (True, False)
+        ),
+        *plant_faults(["outputs.fail 27: cannot be set"], ["the archive failed"]),
         *decoding_faults("2 of 3 pictures got another verdict at reduced scale"),
         *config_faults([], ["station"]),
         *machine_faults(FAULTY_HOST),

@@ -1,14 +1,21 @@
 """The supervisor feeds the watchdog by progress, sends READY once and publishes health."""
 
+import ast
 import json
+import threading
+from pathlib import Path
 
 import pytest
 
 from edge.core.clock import Clock
 from edge.core.systemd import SystemdNotifier
+from edge.monitoring.faults import THREADS
 from edge.monitoring.supervisor import Progress, Supervisor
 from tests.support.clock import FakeClock, Patience
 from tests.support.healthy_components import HealthyComponents
+
+ROOT = Path(__file__).parents[3]
+STARTS = ("start_thread", "NamedThread")
 
 
 class Recorder(SystemdNotifier):
@@ -98,6 +105,46 @@ def test_a_stalled_component_stops_the_watchdog(
     supervisor.run_once()
     assert "WATCHDOG=1" in notifier.sent
     assert progress.alive()
+
+
+@pytest.mark.parametrize("vital", [True, False])
+def test_an_ended_thread_is_noticed_at_the_next_look(
+    supervisor: Supervisor,
+    box: HealthyComponents,
+    notifier: Recorder,
+    clock: FakeClock,
+    *,
+    vital: bool,
+) -> None:
+    """`health` names it at once, not after its interval. A vital one starves the watchdog."""
+    supervisor.run_once()
+    fed, announced = notifier.sent.count("WATCHDOG=1"), len(box.announced)
+    thread = threading.Thread(target=lambda: None, name="archive")
+    thread.start()
+    thread.join()
+    box.threads.add(thread, vital=vital)
+    clock.at += 1
+    supervisor.run_once()
+    faults = json.loads(box.announced[announced][1])["faults"]
+    assert faults[0].startswith("thread archive: has ended without being asked; pictures are not")
+    assert (notifier.sent.count("WATCHDOG=1") == fed) is vital
+    assert supervisor.stalled() == ("thread archive" if vital else "")
+    supervisor.run_once()
+    assert len(box.announced) == announced + 1
+
+
+def test_each_thread_s_end_has_a_meaning() -> None:
+    """Every name in the code that a thread is started with has its sentence for `health`."""
+    names = set()
+    for path in (ROOT / "edge").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) in STARTS and node.args:
+                names.add(ast.unparse(node.args[0]).strip("'\"f"))
+    assert {"signals", "supervisor", "web", "camera-{config.id}"} <= names
+    named = {"name": ["outbox", "publisher", "pictures", "inspection", "inspection-2"]}
+    for name in sorted(names):
+        for each in named.get(name, [name]):
+            assert any(each.startswith(known) for known in THREADS), each
 
 
 def test_a_short_watchdog_does_not_starve_by_idling(

@@ -1,5 +1,6 @@
 """Pins, pressed and read through gpiozero's own mock of a Raspberry Pi."""
 
+import threading
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any, cast
@@ -7,7 +8,7 @@ from typing import Any, cast
 import pytest
 
 from edge.config import TriggerConfig
-from edge.core.clock import Clock
+from edge.core.clock import Clock, StopEvent
 from edge.core.errors import EdgeInspectError
 from edge.pipeline.part_tracker import PartTracker
 from edge.pipeline.trigger_sources import Debounce, IntervalTrigger, PinTrigger, trigger_source
@@ -15,6 +16,14 @@ from tests.conftest import Require
 from tests.support.clock import FakeClock, Patience
 
 MakeTracker = Callable[..., tuple[PartTracker, PinTrigger, Callable[[bool], None]]]
+
+
+def start(triggers: PinTrigger) -> None:
+    """Opens the pin; its edges count from now on."""
+    go = threading.Event()
+    go.set()
+    triggers.open()
+    triggers.start(go, StopEvent())
 
 
 @pytest.fixture
@@ -25,6 +34,7 @@ def tracker_on_pin(board: Any, environment: Clock, clock: FakeClock) -> MakeTrac
         config = TriggerConfig.read({"kind": "gpio", "pin": 4, **options})
         tracker = PartTracker("top", config, environment)
         triggers = PinTrigger(tracker, environment.tick, board)
+        start(triggers)
 
         def move(level: bool) -> None:
             clock.at += 1
@@ -93,6 +103,7 @@ def test_a_refusal_does_not_end_gpiozeros_thread(board: Any, clock: FakeClock) -
     config = TriggerConfig.read({"kind": "gpio", "pin": 4})
     tracker = cast(PartTracker, SimpleNamespace(config=config, trigger=refuse))
     pin = PinTrigger(tracker, clock.tick, board)
+    start(pin)
     for level in (True, False, True):
         clock.at += 1
         (board.pin(4).drive_high if level else board.pin(4).drive_low)()
@@ -105,8 +116,10 @@ def test_a_machine_without_pins_says_so(require: Require, environment: Clock) ->
     """On a machine that has no GPIO the daemon does not start, and says what to do."""
     require("gpiozero", "pip install '.[test]'")
     config = TriggerConfig.read({"kind": "gpio", "pin": 4})
+    source = trigger_source(PartTracker("top", config, environment), environment)
+    assert source is not None
     with pytest.raises(EdgeInspectError, match=r"trigger\.pin 4: .*remove the pin|choose another"):
-        trigger_source(PartTracker("top", config, environment), environment)
+        source.open()
 
 
 def test_intervals_keep_their_grid(environment: Clock, clock: FakeClock) -> None:

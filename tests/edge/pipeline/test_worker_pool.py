@@ -11,7 +11,7 @@ from edge.core.threads import start_thread
 from edge.core.verdict import Verdict
 from edge.pipeline.judge import Judge
 from edge.pipeline.mailbox import Mailbox
-from edge.pipeline.worker import InspectionWorker
+from edge.pipeline.worker import InspectionWorker, Pause
 from edge.pipeline.worker_pool import WorkerPool
 from tests.support.frames import frame
 from tests.support.scripted_model import MakeJudge, Sink
@@ -74,8 +74,7 @@ def test_cameras_are_spread_and_keep_their_worker(pools: Any) -> None:
     assert first is not second
     assert workers.assign("c") in (first, second)
     assert len(workers.all) == 2
-    workers.unassign("a")
-    workers.unassign("b")
+    workers.keep_only(["c"])
     assert workers.assign("b") is second
     assert workers.assign("a") is first
     assert workers.assign("a") is first
@@ -187,31 +186,30 @@ def test_an_error_in_a_change_reaches_the_caller(pools: Any) -> None:
 
 
 def test_a_paused_worker_judges_nothing(pools: Any) -> None:
-    """It comes to the barrier after the frame that it has begun, and takes the next one when the
-    barrier is aborted."""
+    """It pauses after the frame that it has begun, and takes the next one when the pause ends."""
     pool = pools(1)
     worker = pool.workers.assign("a")
     pool.workers.start()
     pool.gates[0].clear()
     pool.show("a", 1)
     wait_until(lambda: not worker.mailbox.has_frame("a"))
-    barrier = threading.Barrier(2)
-    worker.pause_at(barrier)
+    pause = Pause(1)
+    worker.pause_at(pause)
     pool.show("a", 2)
     pool.gates[0].set()
-    barrier.wait(DEADLINE_S)
+    assert pause.wait_for_all(DEADLINE_S, lambda: False)
     assert [seq for _, seq, _ in pool.delivered] == [1]
-    barrier.abort()
+    pause.end()
     wait_until(lambda: len(pool.delivered) == 2)
 
 
 def test_a_worker_that_comes_after_the_time_out_goes_on(pools: Any) -> None:
-    """A barrier that was aborted before the worker came does not hold it."""
+    """A pause that has ended before the worker came does not hold it."""
     pool = pools(1)
     worker = pool.workers.assign("a")
-    barrier = threading.Barrier(2)
-    barrier.abort()
-    worker.pause_at(barrier)
+    pause = Pause(1)
+    pause.end()
+    worker.pause_at(pause)
     pool.show("a", 1)
     pool.workers.start()
     wait_until(lambda: len(pool.delivered) == 1)
