@@ -40,7 +40,6 @@ class PartTracker:
         *,
         on_accepted: Callable[[Part], None] = lambda _part: None,
         on_change: Callable[[], None] = lambda: None,
-        triggered_before: int = 0,
         next_number: Callable[[], int] | None = None,
     ) -> None:
         """Callbacks run on the thread that changes the parts.
@@ -48,12 +47,11 @@ class PartTracker:
         on_accepted: called before a trigger is answered, with the tracker locked; it must not call
             the tracker.
         on_change: called after a part was accepted, refused or closed.
-        triggered_before: the number of parts that earlier trackers of this camera announced.
         next_number: returns the number of a new trigger, which rises over restarts; None: counts
             this tracker's.
         """
         self.camera, self.config = camera, config
-        self.triggered = triggered_before
+        self.triggered = 0
         self.refused = self.unused = 0
         self.fault: str | None = None  # why the camera's last frame is not judged
         self._on_accepted, self._on_change = on_accepted, on_change
