@@ -24,7 +24,7 @@ except (
 _MAX_SCANS = 200  # progressive encoders make about ten; each scan costs a pass over the picture
 _MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")  # none of stuffing, fill bytes and restarts
 _ALONE = frozenset({0x01, 0xD8})  # markers without a length: TEM, SOI
-_APP0, _APP1, _SOS, _EOI = 0xE0, 0xE1, 0xDA, 0xD9
+_APP1, _SOS, _EOI = 0xE1, 0xDA, 0xD9
 _SOF = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})
 _TABLES = _SOF | {0xC4, 0xDD}  # their last byte may be zero
 _PROGRESSIVE = frozenset({0xC2, 0xC6, 0xCA, 0xCE})
@@ -117,9 +117,9 @@ def _decoded(data: Data, name: str, width: int, height: int) -> Pixels:
         return _pixels(data, width, height)
     except ValueError as error:
         words = str(error)
-    if "extraneous bytes" in words or "JFIF revision" in words:
+    if "extraneous bytes" in words:
         try:
-            return _pixels(_without_oddities(bytes(data)), width, height)
+            return _pixels(_without_padding(bytes(data)), width, height)
         except ValueError:
             pass  # its first fault is the one to tell
     if "Premature end of JPEG file" in words:
@@ -190,21 +190,18 @@ def _scan_fault(data: Data) -> str | None:
     return None
 
 
-def _without_oddities(data: bytes) -> bytes:
-    """The same JPEG without zeros between the segments of its header, and with a known revision of
-    JFIF.
+def _without_padding(data: bytes) -> bytes:
+    """The same JPEG without zeros between the segments of its header.
 
-    libjpeg warns of both, but neither changes a pixel. Zeros within or behind a scan stay: they may
+    libjpeg warns of them, but they change no pixel. Zeros within or behind a scan stay: they may
     stand in place of pixels. A single zero behind a table stays: an inserted byte pushes it out.
     """
-    kept, at, before = data[:2], 2, _APP0
+    kept, at, before = data[:2], 2, _APP1
     for marker, start, end in _segments(data):
-        between, segment = data[at : start - 2].rstrip(b"\xff"), data[start - 2 : end]
+        between = data[at : start - 2].rstrip(b"\xff")
         if len(between) > 1 or before not in _TABLES:
             between = between.rstrip(b"\0")
-        if marker == _APP0 and segment[4:9] == b"JFIF\0":
-            segment = segment[:9] + b"\1\1" + segment[11:]
-        kept += between + segment
+        kept += between + data[start - 2 : end]
         at, before = end, marker
         if marker == _SOS:
             break
