@@ -71,7 +71,11 @@ class OutboxStore:
         self._clock = clock
         self._outbox: OutboxDatabase | None = None
         self._base = 0.0 - clock.tick()
-        require_ours(path)  # before the file of numbers is created beside it
+        try:
+            require_ours(path)  # before the file of numbers is created beside it
+        except OutboxError as error:
+            if error.kind == "permanent":
+                raise
         try:
             self.numbers = SequenceAllocator(path)
         except InUseError:

@@ -1,6 +1,7 @@
 """Another program's file at outbox.path is refused and stays as it is; our own, however damaged, is
 still recovered."""
 
+import errno
 import os
 import shutil
 import sqlite3
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 from edge.core.messages import stored_body
 from edge.storage.outbox.ownership import require_ours
 from edge.storage.outbox.records import OutboxChanges
+from edge.storage.outbox.recovery.quarantine import RebuildHooks
 from edge.storage.outbox.sqlite import OutboxError
 from tests.support.outbox_rows import numbers_in, rows_from
 from tests.support.outbox_store import opened
@@ -194,3 +196,24 @@ def test_a_file_without_its_head_and_numbers_is_ours(tmp_path: Path) -> None:
     path.write_bytes(bytes(65_536) + raw[65_536:])
     opened(path).close()
     assert list(tmp_path.glob("outbox.db.damaged-*"))
+
+
+def test_a_disk_that_does_not_answer_is_no_foreign_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The start goes on from memory, as with every disk that refuses."""
+    path = tmp_path / "outbox.db"
+    store = opened(path)
+    store.apply(OutboxChanges(rows=rows_from(1, 3)))
+    store.close()
+
+    def broken(*_: object, **__: object) -> os.stat_result:
+        raise OSError(errno.EIO, "Input/output error")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "lstat", broken)
+        store = opened(path)
+    assert "Input/output error" in store.fault
+    store.open(RebuildHooks())
+    assert not store.fault
+    store.close()
