@@ -93,6 +93,7 @@ class Sender:
         self._rows, self._topic, self._max_age_s = rows, topic, max_age_s
         self._may_send = may_send
         self._breaking, self._began_at = BreakingMessages(), 0.0
+        self._rows_turn = False
 
     def begin(self, breaking: BreakingMessages, now: float) -> None:
         """A new connection. `breaking`: the messages that its broker does not take."""
@@ -101,8 +102,15 @@ class Sender:
     def fill(self, connection: Connection, now: float) -> None:
         """Publishes until the window is full; `now` is monotonic seconds. Raises
         BrokerConnectionError, OutboxError."""
+        # a careful connection has room for one message: verdicts and others take turns
+        self._rows_turn = self._breaking.careful and not self._rows_turn
+        if self._rows_turn:
+            self._send_rows(connection, now)
         if not self.verdicts_only(now):
             self._send_others(connection, now)
+        self._send_rows(connection, now)
+
+    def _send_rows(self, connection: Connection, now: float) -> None:
         if self._window.room and self._may_send():
             for row, replayed in self._scheduler.next(self._window.room):
                 self._send(connection, row, now, replayed=replayed)

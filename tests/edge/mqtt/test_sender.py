@@ -7,6 +7,7 @@ import pytest
 
 from edge.core.clock import Clock
 from edge.core.messages import MessageProperties, stored_body
+from edge.mqtt.breaking_messages import BreakingMessages
 from edge.mqtt.diagnostics import OversizeError
 from edge.mqtt.events import ReplyTo
 from edge.mqtt.failover import Backoff
@@ -165,6 +166,25 @@ def test_rows_wait_while_the_sender_may_not_send(bench: SenderOnConnection) -> N
     bench.may_send = True
     assert not bench.sender.done
     assert bench.fill() == ["result"]
+
+
+def test_a_careful_connection_lets_verdicts_pass_replies(bench: SenderOnConnection) -> None:
+    """With room for one message, a flood of requests takes every second place."""
+    breaking = BreakingMessages()
+    for _ in range(2):
+        breaking.connection_ended([], 0.1)
+    breaking.connected()
+    bench.sender.begin(breaking, -60.0)
+    bench.window.begin(1, 45.0)
+    bench.rows.add(5)
+    for _ in range(10):
+        bench.retained.reply("trigger", b"{}", None)
+    sent = []
+    for _ in range(8):
+        sent += bench.fill()
+        bench.window.acknowledge(len(bench.connection.topics))
+    assert sent.count("result") == 4
+    assert sent.count("trigger") == 4
 
 
 def test_a_long_correlation_is_not_kept() -> None:
