@@ -20,7 +20,7 @@ from edge.pipeline.part_assembler import Emitted, PartAssembler
 log = logging.getLogger(__name__)
 
 _STOP_S = 0.1  # a change that waits for the workers checks for a stop at this interval
-_TAKE_S = 5.0  # an idle worker shows progress at this interval
+TAKE_S = 5.0  # an idle worker shows progress at this interval
 # Files of one folder are judged in batches: switching between inspection and delivery for each
 # picture would empty the processor's cache. The first verdict of a batch waits for its last
 # picture, so a batch ends after _BATCH_S seconds.
@@ -113,7 +113,7 @@ class InspectionWorker:
         while not self.mailbox.drained:
             self.beat = self._clock.tick()
             self._pause()
-            work = self.mailbox.take(self._assembler.seconds_to_deadline(_TAKE_S))
+            work = self.mailbox.take(self._assembler.seconds_to_deadline(TAKE_S))
             with self._guarded():
                 self.run_once(work)
             del work  # frees its picture's memory while the thread waits for the next

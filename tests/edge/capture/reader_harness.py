@@ -9,7 +9,7 @@ from edge.config import CameraConfig
 from edge.core.clock import Clock, StopEvent
 from edge.core.errors import CameraError
 from edge.core.frame import Frame
-from edge.pipeline.mailbox import Mailbox
+from edge.pipeline.mailbox import Inlet, Mailbox
 
 
 class Recorder(Mailbox):
@@ -20,11 +20,11 @@ class Recorder(Mailbox):
         self.offered: list[Frame] = []
         self.put_frames: list[Frame] = []
 
-    def offer(self, frame: Frame) -> None:
+    def offer(self, frame: Frame, inlet: Inlet | None = None) -> None:
         """Records."""
         self.offered.append(frame)
 
-    def put(self, frame: Frame, stop: StopEvent) -> bool:
+    def put(self, frame: Frame, stop: StopEvent, inlet: Inlet | None = None) -> bool:
         """Records."""
         self.put_frames.append(frame)
         return True

@@ -186,17 +186,3 @@ def test_a_folder_that_does_not_open_is_silent(make_harness: MakeHarness, clock:
     reader.run()
     assert seen == [("silent", "no answer for 11.0 s from /mnt/share")]
     assert reader.state == "finished"
-
-
-def test_a_retired_reader_hands_nothing_over(make_harness: MakeHarness, clock: FakeClock) -> None:
-    """A folder that answers after a reload has left it behind: the new reader reads its file."""
-    harness = make_harness("folder:/mnt/share")
-
-    class Late(Share):
-        def read(self, stop: StopEvent) -> CameraRead | None:
-            """One file, though the camera was replaced."""
-            harness.reader.retire()
-            harness.stop.set()
-            return CameraRead(None, "a.png", "r", "damaged")
-
-    assert harness.run(Late(clock, 0.0)) == []

@@ -137,7 +137,7 @@ def test_a_thread_that_cannot_start_is_no_fault(
     def refuse(*_: object) -> None:
         raise RuntimeError("can't start new thread")
 
-    monkeypatch.setattr(threading, "_start_new_thread", refuse)
+    monkeypatch.setattr(threading.Thread, "start", refuse)
     with pytest.raises(RuntimeError):
         start_thread("outbox", lambda: None, watch=watch)
     assert watch.faults() == []

@@ -109,7 +109,7 @@ def test_each_part_gets_its_error_in_time(
 ) -> None:
     """Parts without pictures, announced at random moments while other frames are judged and the
     worker is paused again and again. An idle worker would sleep for an hour."""
-    monkeypatch.setattr(worker_module, "_TAKE_S", NEVER_S)
+    monkeypatch.setattr(worker_module, "TAKE_S", NEVER_S)
     clock, stop = Clock(), StopEvent()
     verdicts: list[Verdict] = []
     config = TriggerConfig(kind="request", queue=63, deadline_ms=20)

@@ -260,15 +260,14 @@ class LineError(Exception):
 def break_pin(board: Any, number: int, monkeypatch: pytest.MonkeyPatch, *levels: int) -> None:
     """Writing one of these levels to a mock pin raises; all levels when none is given."""
     pin = board.pin(number)
-    write = type(pin)._set_state
+    state = type(pin).state
 
     def fail(self: Any, value: int) -> None:
         if self is pin and (not levels or value in levels):
             raise LineError("the line is gone")
-        write(self, value)
+        state.fset(self, value)
 
-    monkeypatch.setattr(type(pin), "_set_state", fail)
-    monkeypatch.setattr(type(pin), "state", property(type(pin)._get_state, fail))
+    monkeypatch.setattr(type(pin), "state", property(state.fget, fail))
 
 
 def test_a_pin_that_fails_costs_no_verdict(
