@@ -76,7 +76,7 @@ def test_an_ended_thread_is_a_fault(watch: ThreadWatch, monkeypatch: pytest.Monk
     def fail(_seconds: float) -> None:
         raise SystemExit
 
-    monkeypatch.setattr(threads.time, "sleep", fail)
+    monkeypatch.setattr("edge.core.threads.time.sleep", fail)
     start_thread("outbox", lambda: 1 / 0, watch=watch).join(30)
     (fault,) = watch.faults()
     assert (fault.name, fault.ended) == ("outbox", True)

@@ -282,3 +282,17 @@ def test_one_picture_larger_than_the_room_waits_alone() -> None:
     assert not mailbox.put(noise_frame(2, 2048), stop)
     assert took(mailbox, 0) is not None
     assert took(mailbox, 0) is None
+
+
+def test_a_closed_inlet_lets_nothing_in() -> None:
+    """A driver that returns after its camera was replaced hands nothing over; another inlet does."""
+    mailbox, stop = Mailbox(), StopEvent()
+    late, new = mailbox.inlet(), mailbox.inlet()
+    late.close()
+    late.offer(noise_frame(1, 8))
+    assert not late.put(noise_frame(2, 8), stop)
+    assert took(mailbox, 0) is None
+    new.offer(noise_frame(3, 8))
+    taken = took(mailbox, 0)
+    assert taken is not None
+    assert taken.seq == 3
