@@ -285,7 +285,7 @@ def test_one_picture_larger_than_the_room_waits_alone() -> None:
 
 
 def test_a_closed_inlet_lets_nothing_in() -> None:
-    """A driver that returns after its camera was replaced hands nothing over; another inlet does."""
+    """A driver that returns after its camera was replaced hands nothing over; another does."""
     mailbox, stop = Mailbox(), StopEvent()
     late, new = mailbox.inlet(), mailbox.inlet()
     late.close()
