@@ -151,9 +151,9 @@ class JPEGSplitter:
         if length is not None and len(buffer) >= length and buffer[length - 2 : length] == _EOI:
             return length
         if self._end is None:
-            if length is not None and len(buffer) < length:
-                if buffer.rfind(b"\n--", self._fed) < 0:
-                    return None  # nothing contradicts the length
+            arrives = length is not None and len(buffer) < length
+            if arrives and buffer.rfind(b"\n--", self._fed) < 0:
+                return None  # nothing contradicts the length
             self._end = self._walk()
         if length is None:
             return self._end
