@@ -151,8 +151,8 @@ class JPEGSplitter:
         if length is not None and len(buffer) >= length and buffer[length - 2 : length] == _EOI:
             return length
         if self._end is None:
-            short = length is not None and len(buffer) < length
-            if short and buffer.rfind(b"\n--", self._fed) < 0:
+            arrives = length is not None and len(buffer) < length
+            if arrives and buffer.rfind(b"\n--", self._fed) < 0:
                 return None  # nothing contradicts the length
             self._end = self._walk()
         if length is None:
