@@ -2,11 +2,12 @@
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
 
 from edge.config.address import Host
 from edge.config.annotations import NeedsRestart, ReadableFile, SecretFile
 from edge.core.record import Items, Model, Pattern
+from edge.core.text import typed
 from edge.core.verdict import Outcome
 
 TOPIC_RULE = "not be empty or hold +, #, / or control characters (it is part of a topic)"
@@ -14,6 +15,7 @@ TopicPrefix = Annotated[
     str,
     Field(max_length=128),
     Pattern(r"[^+#/$\x00-\x1f][^+#/\x00-\x1f]*(/[^+#/\x00-\x1f]+)*", TOPIC_RULE),
+    AfterValidator(typed),
 ]
 Port = Annotated[int, Field(ge=1, le=65535)]
 WebSocketPath = Annotated[

@@ -22,13 +22,17 @@ from edge.config.mqtt import TOPIC_RULE, MqttConfig, Port
 from edge.config.trigger import AlarmConfig, GpioOutputsConfig, StationOutputsConfig, TriggerConfig
 from edge.core.record import Items, Model, Pattern
 from edge.core.terms import Durability, LogLevel, OutputKind, Runtime, Scaling
+from edge.core.text import typed
 from edge.core.verdict import Outcome
 from edge.core.view import ViewConfig
 
 STATE = Path("/var/lib/edge-inspect")
 _TOKEN_FILE = "/etc/edge-inspect/web-token"  # noqa: S105  a path
 
-TopicLevel = Annotated[str, Field(max_length=64), Pattern(r"[^+#/\x00-\x1f]+", TOPIC_RULE)]
+TopicLevel = Annotated[
+    str, Field(max_length=64), Pattern(r"[^+#/\x00-\x1f]+", TOPIC_RULE), AfterValidator(typed)
+]
+Label = Annotated[str, AfterValidator(typed)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Pixels = Annotated[int, Field(ge=16, le=16384)]
 Seconds = Annotated[float, Field(ge=0.1, le=3600)]
@@ -66,8 +70,8 @@ class ModelConfig(Model):
     threads: Annotated[int, Field(ge=1, le=16)] = 1
     workers: Literal["auto"] | Annotated[int, Field(ge=1, le=16)] = "auto"
     decoding: Literal["auto", "whole"] = "auto"
-    labels: Annotated[Items[str], Field(min_length=2)] | None = None
-    ok_label: str | None = None
+    labels: Annotated[Items[Label], Field(min_length=2)] | None = None
+    ok_label: Label | None = None
     output: OutputKind | None = None
     scaling: Scaling | None = None
     check_pictures: ConfigPath | None = None

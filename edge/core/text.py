@@ -1,6 +1,7 @@
 """Text from outside: what is refused, and how any text is written on one line.
 
 - `fault_in` says why a name, key or value from outside is refused.
+- `typed` gives names one Unicode form, so that those a person types are found.
 - `escape` makes refused characters visible, for names that must be kept, such as file names.
 - `one_line` is for logs and terminals: it also escapes what hides or reorders text.
 - `decode_text` and `parse_json` turn bytes from outside into text and values.
@@ -9,6 +10,7 @@
 import codecs
 import json
 import re
+import unicodedata
 from collections.abc import Iterator
 from typing import Any
 
@@ -48,6 +50,14 @@ def fault_in(text: str) -> str | None:
     else:
         kind = "a non-character"
     return f"holds {kind} (U+{code:04X}); remove it"
+
+
+def typed(text: str) -> str:
+    """The text in the form that a keyboard writes (Unicode NFC).
+
+    macOS stores Hangul and accents as several characters (NFD), which look the same.
+    """
+    return unicodedata.normalize("NFC", text)
 
 
 def escape(text: str) -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 from edge.core.errors import ModelError, PictureError, RefusedError
 from edge.core.image import is_picture_name, read_picture
 from edge.core.terms import Scaling
+from edge.core.text import typed
 from edge.inspection.inspector import Inspector
 from edge.inspection.preprocessing import preprocess
 
@@ -32,7 +33,7 @@ def find_check_pictures(folder: Path, ok_label: str) -> tuple[CheckPicture, ...]
     """The pictures below `folder`/<class>/. Raises ModelError without good ones or defects."""
     try:
         found = tuple(
-            CheckPicture(path, kind.name == ok_label)
+            CheckPicture(path, typed(kind.name) == typed(ok_label))
             for kind in sorted(folder.iterdir())
             if kind.is_dir()
             for path in sorted(kind.iterdir())

@@ -8,6 +8,7 @@ import numpy as np
 from edge.core.errors import ModelError, RefusedError
 from edge.core.image import EncodedPicture, decode_picture, examine_picture
 from edge.core.terms import Decoding, OutputKind, Pixels, Runtime, Scaling
+from edge.core.text import typed
 from edge.core.validation import ValidationError
 from edge.core.verdict import ModelIdentity
 from edge.core.view import ViewConfig
@@ -195,7 +196,8 @@ def load_inspector(
 def _labels(path: Path, file: ModelFile, settings: Overrides) -> tuple[tuple[str, ...], str]:
     """All labels, and that of the good class. Raises ModelError."""
     labels = file.labels or settings.labels
-    if file.labels and settings.labels and file.labels != settings.labels:
+    named = tuple(map(typed, file.labels or ()))
+    if file.labels and settings.labels and named != settings.labels:
         raise ModelError(
             f"{path}: model.labels says {list(settings.labels)}, "
             f"the file says {list(file.labels)}; remove model.labels from config.yaml"

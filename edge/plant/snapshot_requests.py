@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from edge.capture.reader import Reader
 from edge.core.clock import Clock
@@ -17,6 +17,7 @@ from edge.core.errors import TriggerError
 from edge.core.ids import uuid7
 from edge.core.image import EncodedPicture
 from edge.core.record import Model, Pattern
+from edge.core.text import typed
 from edge.mqtt import Data, SnapshotSender, settle
 from edge.plant.trigger_requests import validate_fields
 from edge.storage import Evidence
@@ -28,7 +29,7 @@ _UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 class SnapshotRequest(Model):
     """The body of a snapshot request."""
 
-    camera: Annotated[str, Field(max_length=64)] | None = None
+    camera: Annotated[str, Field(max_length=64), AfterValidator(typed)] | None = None
     id: Annotated[str, Pattern(_UUID, "be the id of a verdict")] | None = None
 
 

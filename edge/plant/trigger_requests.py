@@ -5,11 +5,12 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Annotated, Any, TypeVar
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from edge.core.clock import Clock
 from edge.core.errors import TriggerError
 from edge.core.record import Model
+from edge.core.text import typed
 from edge.core.validation import ValidationError
 from edge.pipeline import PartTracker
 
@@ -35,7 +36,7 @@ def validate_fields(model: type[M], fields: Mapping[str, Any], keys: str) -> M:
 class TriggerRequest(Model):
     """The body of a trigger request."""
 
-    camera: Annotated[str, Field(max_length=64)] | None = None
+    camera: Annotated[str, Field(max_length=64), AfterValidator(typed)] | None = None
     part: Annotated[str, Field(min_length=1, max_length=256)] | None = None
 
 

@@ -20,7 +20,7 @@ from edge.core.errors import (
 from edge.core.frame import Frame
 from edge.core.image import examine_picture
 from edge.core.messages import sent_body, stored_body, to_json
-from edge.core.text import escape
+from edge.core.text import escape, typed
 from edge.core.threads import WATCH
 from edge.monitoring import Health, prometheus_text
 from edge.mqtt import TokenBucket, parse_request
@@ -266,7 +266,7 @@ def _picture_and_camera(request: Request) -> "tuple[FileStorage, str | None]":
         )
     if upload.mimetype.startswith("multipart/"):
         raise BadRequest("field `image` holds several files; send one picture a request")
-    return upload, cameras[0] if cameras else None
+    return upload, typed(cameras[0]) if cameras else None
 
 
 class SlowClients:

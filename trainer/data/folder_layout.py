@@ -13,6 +13,7 @@ from typing import Literal
 
 from edge.core.errors import DatasetError
 from edge.core.image import SUFFIXES, is_picture_name
+from edge.core.text import escape, typed
 
 SetName = Literal["train", "validation", "test"]
 VALIDATION_FOLDERS = ("valid", "val", "validation")  # Roboflow writes valid/, Keras examples val/
@@ -83,13 +84,7 @@ def typed_name(name: str) -> str:
     macOS writes Hangul and accents as several characters (NFD). Bytes that are not UTF-8 and
     control characters become escapes such as `\\xbe`.
     """
-    text = name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-    return "".join(
-        letter.encode("unicode_escape").decode()
-        if unicodedata.category(letter) in ("Cc", "Zl", "Zp")
-        else letter
-        for letter in unicodedata.normalize("NFC", text)
-    )
+    return escape(typed(name))
 
 
 def shortened_list(names: Sequence[str]) -> str:

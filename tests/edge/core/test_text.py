@@ -3,13 +3,16 @@
 import json
 import re
 import unicodedata
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edge.config.loader import parse_config
 from edge.core.messages import to_json
 from edge.core.text import decode_text, escape, fault_in, faults_of, one_line, parse_json
+from edge.plant.trigger_requests import TriggerRequest
 
 ANY_TEXT = st.text(st.characters(codec=None), max_size=30)
 
@@ -92,3 +95,22 @@ def test_byte_order_marks(encoding: str) -> None:
     """Text files of Windows are read as they were written."""
     assert decode_text("pässword".encode(encoding)) == "pässword"
     assert decode_text("\ufeffa".encode("utf-16-be")) == "a"
+
+
+def test_names_match_in_both_unicode_forms(tmp_path: Path) -> None:
+    """Hangul that macOS wrote and Hangul that a person types are the same name."""
+    typed_form, stored = "검사1", unicodedata.normalize("NFD", "검사1")
+    assert typed_form != stored
+    text = f"station: {stored}\nmodel: {{path: m.tflite, labels: [{stored}, 불량]}}\n"
+    text += f"cameras: [{{id: {stored}, source: 'test:'}}]\nmqtt: {{prefix: {stored}}}\n"
+    config = parse_config(text, "config.yaml", tmp_path)
+    found = (
+        config.station,
+        config.cameras[0].id,
+        config.mqtt.prefix,
+        (config.model.labels or ())[0],
+    )
+    assert found == (typed_form,) * 4
+    request = TriggerRequest.read({"camera": stored, "part": stored})
+    assert request.camera == typed_form
+    assert request.part == stored, "the plant's own text is given back as it came"
