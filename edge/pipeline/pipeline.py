@@ -193,8 +193,9 @@ class Pipeline:
                 if not self._wait_until(partial(unit.join, 0), self._timeouts.join_s, stop):
                     log.warning("camera %s: hangs in its driver; it is left behind", unit.config.id)
         finally:
-            for unit in change.added:
-                unit.go()
+            with ExitStack() as start:  # twice: an exception must leave no camera unopened
+                for unit in (*change.added, *change.added):
+                    start.callback(unit.go)
 
     def stop_accepting(self) -> None:
         """Refuses all further parts; the workers answer the open ones."""
