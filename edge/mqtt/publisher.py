@@ -270,6 +270,7 @@ class Publisher:
         self._scheduler.begin(self._full_window)
         self._sender.begin(self._breaking, self._connected_at)
         self._subscriptions.connected()
+        self._subscribe(connection, self._connected_at)  # first: who sees `online` may ask
         self._publish_online(connection, self._connected_at)
         self._retained.connected()
 

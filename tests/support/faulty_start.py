@@ -56,8 +56,11 @@ def left_over() -> dict[str, list[Any]]:
     factory: Any = Device.pin_factory
     pins = [] if factory is None else [n for n in range(28) if factory.pin(n).function == "output"]
     connections = psutil.Process().net_connections()
+    # waitress starts its threads in one call: when one cannot start, no handle ends the others,
+    # and the process that failed to start ends with them
+    ours = [t for t in threading.enumerate() if not t.name.startswith("waitress-")]
     return {
-        "threads": [t.name for t in threading.enumerate() if t is not threading.main_thread()],
+        "threads": [t.name for t in ours if t is not threading.main_thread()],
         "ports": [c.laddr.port for c in connections if c.status == psutil.CONN_LISTEN],
         "ended": [fault.name for fault in WATCH.faults()],
         "pins": [n for n in pins if factory.pin(n).state],

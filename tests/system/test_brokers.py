@@ -175,6 +175,7 @@ def test_rights_that_come_late(setup: BrokerSetup, tmp_path: Path) -> None:
     results = plant.wait_for_results(PARTS)
     assert sorted(results) == list(range(1, PARTS + 1))
     wait_until(lambda: not any("ACL" in text for text in faults(web)), "no such fault any more")
+    wait_until(lambda: plant.bodies("health"), "health that may be published again")
     assert plant.bodies("health")[-1]["outbox"]["dropped"] == 0
     assert daemon.stop() == 0
 

@@ -13,6 +13,7 @@ import pytest
 from edge.core.clock import Clock, StopEvent
 from edge.core.frame import Frame
 from edge.core.systemd import SystemdNotifier
+from edge.core.threads import ThreadWatch
 from edge.monitoring.health import Health, HealthReport
 from edge.monitoring.health_body import Components
 from edge.monitoring.supervisor import Supervisor
@@ -140,7 +141,9 @@ def test_a_stuck_inspection_stops_the_watchdog(systemd: Systemd) -> None:
     beating = cast(Any, AlwaysProgressing(clock.tick))
     components = cast(
         Components,
-        SimpleNamespace(readers={}, workers=workers, writer=beating, publisher=beating),
+        SimpleNamespace(
+            readers={}, workers=workers, writer=beating, publisher=beating, threads=ThreadWatch()
+        ),
     )
     notifier = SystemdNotifier({"NOTIFY_SOCKET": systemd.address, "WATCHDOG_USEC": "20000000"})
     supervisor = Supervisor(components, cast(Health, EmptyHealth()), notifier, clock, 1e9)

@@ -38,7 +38,7 @@ def read_all(camera: DrivenCamera, count: int) -> list[Any]:
 def test_grab_that_fails_is_a_lost_camera() -> None:
     """A driver without more frames is a lost camera; its error shows no password."""
     camera = RTSPCamera(camera_config("rtsp://u:s3cret@cam/1"), FakeCapture([(False, None)]))
-    with pytest.raises(CameraError, match=r"rtsp://\*\*\*@cam/1: delivers no picture; check"):
+    with pytest.raises(CameraError, match="rtsp://cam/1: delivers no picture; check"):
         camera.read(StopEvent())
 
 

@@ -258,7 +258,7 @@ def test_defaults_are_what_would_be_read() -> None:
     spelt = config.to_dict()
     for key in ("rate", "loop", "move_to", "credentials_file", "open_timeout_s", "controls"):
         del spelt["cameras"][0][key]  # they do nothing for this source
-    for key in ("fps", "pixel_format"):
+    for key in ("fps", "pixel_format", "tls", "transport"):
         spelt["cameras"][0].pop(key)
     spelt["cameras"][0]["trigger"] = {}
     assert Config.read(spelt).hash == config.hash
