@@ -30,6 +30,7 @@ def excluded_test_pictures(data: Dataset, audit: Audit) -> tuple[str, ...]:
     raise RefusedError(
         f"{data.root}: {len(audit.leaks)} pairs of pictures show one part on both sides of "
         f"the split: {named}{f' and {rest} more' if rest > 0 else ''}. {len(leaking)} test "
-        f"pictures would have to go, more than {most} or all of a class. Move each part to one side (`edge-train audit DATASET --suggest manifest.csv` "
-        "proposes groups), or train with --allow-leaks, which the model file will say"
+        f"pictures would have to be left out, more than {most} or all of a class. Move each part "
+        "to one side (`edge-train audit DATASET --suggest manifest.csv` proposes groups), or train "
+        "with --allow-leaks, which the model file will say"
     )
