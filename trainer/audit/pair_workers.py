@@ -6,6 +6,9 @@ fingerprints from the store's files.
 """
 
 import multiprocessing
+import multiprocessing.connection
+import os
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
@@ -113,9 +116,17 @@ _JOBS: list[PairJob] = []  # the one of this process
 
 
 def _begin(job: PairJob) -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:  # a killed parent would leave this process waiting for ever
+        threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()
     cv2.setNumThreads(1)
     _one_thread()
     _JOBS[:] = [replace(job, read=lru_cache(CACHED_PICTURES)(job.read))]
+
+
+def _end_with(sentinel: int) -> None:
+    multiprocessing.connection.wait([sentinel])
+    os._exit(1)
 
 
 def _one_thread() -> Any:
