@@ -66,7 +66,7 @@ def load_config(path: Path) -> Config:
 
 def _read_text(path: Path) -> str:
     try:
-        # a folder, a device, or a pipe that nobody writes to, must not block a reload
+        # a folder, a device, or a pipe without a writer must not block a reload
         if path.exists() and not path.is_file() and not path.is_dir():
             raise ConfigError([f"{path}:1:1: is no file; name the file with -c FILE"])
         with path.open("rb") as file:
@@ -161,7 +161,7 @@ def _add_problem(problem: Problem, source: _Source) -> None:
         source.add(problem.loc, text)
         return
     if problem.kind == "unknown" and "did you mean" not in text and isinstance(got, str):
-        source.add(problem.loc, text)  # nobody knows whether the value is a secret
+        source.add(problem.loc, text)  # the value may be a secret
         return
     shown = _shown(got, problem.loc[-1] if problem.loc else "")
     if problem.kind == "type" and raw is not None:

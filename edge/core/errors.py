@@ -17,7 +17,7 @@ class EdgeInspectError(Exception):
 
     @property
     def sentences(self) -> list[str]:
-        """Each on a line of its own."""
+        """One sentence a line."""
         return [str(self)]
 
 

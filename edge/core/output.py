@@ -44,7 +44,7 @@ def write_error(sentence: str) -> None:
 
 
 def write_errors(error: EdgeInspectError) -> None:
-    """Every sentence of the error on a line of its own."""
+    """The error, one sentence a line."""
     for sentence in error.sentences:
         write_error(sentence)
 

@@ -31,7 +31,7 @@ class ThreadFault:
     name: of the thread.
     why: what happened, in one sentence.
     ended: it does no work any more, or fails all the time; otherwise it goes on.
-    vital: without it parts get no verdict, or nobody would notice.
+    vital: without it parts get no verdict, or a fault stays unseen.
     """
 
     name: str

@@ -225,7 +225,7 @@ def _refuse_ambiguous(names: list[str], content: bytes, path: str) -> None:
     if twice:
         raise ModelError(
             f"{path}: {one_line(min(twice))} stands more than once in the files appended to the "
-            "model, so that nobody can say which one counts; convert the model again"
+            "model, and readers would take different ones; convert the model again"
         )
 
 

@@ -28,7 +28,6 @@ from trainer.core import optional_import
 ReadPicture = Callable[[int], ComparedPicture | None]
 Progress = Callable[[int, int], None]
 Entry = TypeVar("Entry")
-Found = TypeVar("Found")
 
 CHUNK_PAIRS = 32
 CACHED_PICTURES = 256  # 0.1 MB each; pairs are sorted, so the next pairs need the same pictures

@@ -276,7 +276,7 @@ def test_an_unusual_sampling_is_refused_for_its_true_reason() -> None:
 
 
 def test_without_simplejpeg_jpegs_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As on 32-bit ARM: a JPEG whose damage nobody would notice is not judged."""
+    """As on 32-bit ARM: a JPEG whose damage no check would find is not judged."""
     monkeypatch.setattr(jpeg, "simplejpeg", None)
     assert "simplejpeg is not installed" in fault(BASELINE)
 
