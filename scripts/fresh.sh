@@ -19,7 +19,7 @@ mirror=$(apt-get indextargets --format '$(REPO_URI) $(LABEL)' 'Created-By: Packa
 [ -n "$mirror" ] || { echo "make fresh: apt names no Debian mirror; run: apt-get update"; exit 2; }
 
 leave() {
-  umount "$root/proc" "$root/dev/shm" "$root/dev" 2>/dev/null || true
+  umount "$root/proc" "$root/dev/shm" "$root/dev" "$root" 2>/dev/null || true
   [ -n "${FRESH_KEEP:-}" ] || rm -rf --one-file-system "$root"
 }
 leave
@@ -27,11 +27,14 @@ trap leave EXIT INT TERM
 
 echo "== a new Debian $suite: python3, python3-venv, make, git, ca-certificates, nothing else"
 mkdir -p "$root"
+# The root is a mount of its own, as on a real machine: a test in it may change how mounts propagate.
+mount --bind "$root" "$root"
 debootstrap --variant=minbase --include=python3,python3-venv,make,git,ca-certificates \
   "$suite" "$root" "$mirror" >"$root.debootstrap.log" 2>&1 ||
   { tail -20 "$root.debootstrap.log"; exit 1; }
 
-# The network settings of this machine.
+# The network settings of this machine, and the name that debootstrap leaves to the installer.
+echo "127.0.0.1 localhost" >"$root/etc/hosts"
 cp /etc/resolv.conf "$root/etc/resolv.conf"
 for file in /etc/pip.conf /etc/ssl/certs/ca-certificates.crt; do
   if [ -e "$file" ]; then
