@@ -128,24 +128,45 @@ def half_size(plane: Plane) -> Plane:
     return np.asarray(cv2.resize(plane, size, interpolation=cv2.INTER_AREA), np.float32)
 
 
-def align(
-    first: Plane, second: Plane, start: Pose, common: SharedStructure, aspects: tuple[float, float]
-) -> Alignment | None:
-    """Aligns `second` to `first`, both float32, (96, 96), from the pose `start`.
+@dataclass(frozen=True, slots=True)
+class CoarseMatch:
+    """Two thumbnails aligned at half size. `agreement`, -1 to 1, is without shared structure."""
 
-    None when they agree too little for an exact comparison. `aspects` are width / height of each.
+    pose: Pose
+    agreement: float
+
+
+def align_coarsely(
+    first: Plane, second: Plane, start: Pose, common: SharedStructure, aspects: tuple[float, float]
+) -> CoarseMatch | None:
+    """Aligns two thumbnails of half size, float32, (48, 48), from the pose `start`.
+
+    `start` and the result's pose are between whole thumbnails. None when they agree too little for
+    an exact comparison. `aspects` are width / height of each picture.
     """
-    small = half_size(first), half_size(second)
     pose = rescaled(start, 0.5)
-    if _agree(*small, pose, None) < MIN_START_CORRELATION:
+    if _agree(first, second, pose, None) < MIN_START_CORRELATION:
         return None
-    pose = _refined(*small, pose, 25)
-    if not plausible(pose, aspects) or _agree(*small, pose, common.coarse) < MIN_COARSE_CORRELATION:
-        return None
-    pose = _refined(first, second, rescaled(pose, 2.0), 25)
+    pose = _refined(first, second, pose, 25)
     if not plausible(pose, aspects):
         return None
-    return _compared(first, second, pose, common)
+    agreement = _agree(first, second, pose, common.coarse)
+    if agreement < MIN_COARSE_CORRELATION:
+        return None
+    return CoarseMatch(rescaled(pose, 2.0), agreement)
+
+
+def align_finely(
+    first: Plane, second: Plane, start: Pose, common: SharedStructure, aspects: tuple[float, float]
+) -> Alignment | None:
+    """Aligns `second` to `first`, both float32, (96, 96), from a coarse match, and compares them.
+
+    None when no plausible pose is found.
+    """
+    pose = _refined(first, second, start, 25)
+    if not plausible(pose, aspects):
+        return None
+    return compare_at(first, second, pose, common)
 
 
 def _refined(first: Plane, second: Plane, pose: Pose, steps: int) -> Pose:
@@ -161,7 +182,8 @@ def _refined(first: Plane, second: Plane, pose: Pose, steps: int) -> Pose:
     return np.asarray(found, np.float64)
 
 
-def _compared(first: Plane, second: Plane, pose: Pose, common: SharedStructure) -> Alignment:
+def compare_at(first: Plane, second: Plane, pose: Pose, common: SharedStructure) -> Alignment:
+    """Compares two thumbnails, float32, (96, 96), at `pose`, without the structure `common`."""
     aligned, mask = _warped(second, pose), _overlap_mask(second, pose)
     overlap = float(mask.mean())
     if overlap < MIN_OVERLAP:
@@ -201,28 +223,23 @@ def _bases(planes: Plane, pose: Pose, mask: NDArray[np.bool_]) -> NDArray[np.flo
     """The shared structure at its place in both pictures: float32, (k, pixels), or None."""
     if not len(planes):
         return None
-    rows = [plane[mask] for plane in planes]
+    rows = [planes[:, mask]]
     if np.abs(pose - np.eye(2, 3)).max() > 0.02:
-        rows += [_warped(plane, pose)[mask] for plane in planes]
-    return np.stack(rows)
+        rows.append(np.stack([_warped(plane, pose) for plane in planes])[:, mask])
+    return np.concatenate(rows)
 
 
 def _correlation(
     first: NDArray[np.float32], second: NDArray[np.float32], bases: NDArray[np.float32] | None
 ) -> float:
-    """The correlation of two rows of pixels after `bases` are regressed out; 0 for flat rows.
-
-    Uses einsum, because @ would start BLAS threads in each worker thread, which is ten times
-    slower on a busy machine.
-    """
+    """The correlation of two rows of pixels after `bases` are regressed out; 0 for flat rows."""
     both = np.stack([first - first.mean(), second - second.mean()])
     if bases is not None:
         bases = bases - bases.mean(axis=1, keepdims=True)
-        square = np.einsum("ip,jp->ij", bases, bases)
+        square = bases @ bases.T
         square[np.diag_indices(len(square))] += 1e-3 * np.trace(square) / len(square) + 1e-6
-        weights = np.linalg.solve(square, np.einsum("ip,jp->ij", bases, both))
-        both = both - np.einsum("ij,ip->jp", weights, bases)
-    joint = np.einsum("ip,jp->ij", both, both)
+        both = both - np.linalg.solve(square, bases @ both.T).T @ bases
+    joint = both @ both.T
     size = float(np.sqrt(joint[0, 0] * joint[1, 1]))
     return float(joint[0, 1]) / size if size > 1e-3 * len(first) else 0.0
 

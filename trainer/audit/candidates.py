@@ -8,7 +8,8 @@ Three searches complement each other:
   too few key points.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from itertools import pairwise
 
 import cv2
@@ -19,14 +20,32 @@ from trainer.audit.alignment import SharedStructure
 from trainer.audit.fingerprint import THUMBNAIL_SIDE, Plane
 from trainer.audit.fingerprint_store import FingerprintStore
 from trainer.audit.pose import Pose, inverted, quarter_turns
-from trainer.audit.texture_match import TextureMatch, without_axes
+from trainer.audit.texture_match import ORIENTATIONS, TextureMatch, without_axes
 from trainer.audit.visual_words import shared_word_scores
 
 Pair = tuple[int, int]
 Candidates = dict[Pair, list[Pose]]
 
-PAIRS_BY_WORDS = 8  # kept a picture; a copy ranked 1st to 6th in all but 3 % of measured cases
-PAIRS_BY_THUMBNAIL = 2
+
+@dataclass(frozen=True, slots=True)
+class SearchBudget:
+    """The most work that a picture may cause, so that a family of look-alikes is not quadratic.
+
+    - `words`: pairs that share rare key points. A copy ranked 1st to 6th in all but 3 % of the
+      measured cases.
+    - `poses`: pairs by texture and by thumbnail, over all their poses.
+    - `aligned`: pairs that are aligned at full thumbnail size, the best at half size.
+    - `compared`: pairs whose pictures are read again; pairs across the split count separately.
+    """
+
+    words: int = 8
+    poses: int = 3
+    aligned: int = 5
+    compared: int = 4
+
+
+USUAL = SearchBudget()
+THOROUGH = SearchBudget(words=24, poses=12, aligned=24, compared=12)
 MIN_WORD_SCORE = 0.05
 MIN_THUMBNAIL_CORRELATION = 0.5
 MIN_TEXTURE_CORRELATION = 0.5
@@ -36,49 +55,78 @@ MAX_BLOCK_CELLS = 4_000_000  # products in memory at once: blocks of a large set
 
 
 def candidates(
-    store: FingerprintStore, common: SharedStructure, progress: Callable[[int, int], None]
+    store: FingerprintStore,
+    common: SharedStructure,
+    budget: SearchBudget,
+    progress: Callable[[int, int], None],
 ) -> Candidates:
     """Pairs of rows (low, high) that may be copies, each with the poses found so far."""
     found: Candidates = {}
-    steps = 2 + 8
+    steps = 2 + 4 + 8
     for rows, scores in shared_word_scores(store, _blocks(len(store))):
-        for low, high, _ in _best(scores, rows, PAIRS_BY_WORDS, MIN_WORD_SCORE):
-            found.setdefault((low, high), [])
+        columns, best = _best(scores, rows, budget.words)
+        for row, other in _pairs_above(columns, best, rows, MIN_WORD_SCORE):
+            found.setdefault((min(row, other), max(row, other)), [])
     progress(2, steps)
     texture = TextureMatch(store)
-    for orientation, upright, turned in texture.orientations():
-        for rows in _blocks(len(store)):
-            products = upright[rows] @ turned.T
-            best = _best(products, rows, PAIRS_BY_THUMBNAIL, MIN_TEXTURE_CORRELATION)
-            for low, high, swapped in best:
-                pose = texture.pose(low, high, orientation.T if swapped else orientation)
-                found.setdefault((low, high), []).append(pose)
-    for at, (pairs, pose) in enumerate(_by_thumbnail(store, common)):
-        for low, high, swapped in pairs:
-            poses = found.setdefault((low, high), [])
-            poses.append(inverted(pose) if swapped else pose)
+    by_texture = _BestPoses(len(store), budget.poses)
+    for at, (_, upright, turned) in enumerate(texture.orientations()):
+        by_texture.add(upright, turned)
         progress(3 + at, steps)
+    for row, other, at in by_texture.pairs(MIN_TEXTURE_CORRELATION):
+        low, high = min(row, other), max(row, other)
+        orientation = ORIENTATIONS[at].T if row > other else ORIENTATIONS[at]
+        found.setdefault((low, high), []).append(texture.pose(low, high, orientation))
+    turns = quarter_turns()
+    by_thumbnail = _BestPoses(len(store), budget.poses)
+    for at, (upright, turned) in enumerate(_turned_thumbnails(store, common, turns)):
+        by_thumbnail.add(upright, turned)
+        progress(7 + at, steps)
+    for row, other, at in by_thumbnail.pairs(MIN_THUMBNAIL_CORRELATION):
+        pose = inverted(turns[at]) if row > other else turns[at]
+        found.setdefault((min(row, other), max(row, other)), []).append(pose)
     return found
 
 
-def _by_thumbnail(
-    store: FingerprintStore, common: SharedStructure
-) -> list[tuple[list[tuple[int, int, bool]], Pose]]:
-    n = len(store)
-    thumbnails = np.concatenate([_small(store.planes(rows)) for rows in _blocks(n)])
+class _BestPoses:
+    """The best partners of every row over several poses, by correlation."""
+
+    def __init__(self, n: int, count: int) -> None:
+        self._n, self._count = n, count
+        self._columns: list[NDArray[np.int64]] = []
+        self._scores: list[NDArray[np.float32]] = []
+
+    def add(self, upright: Plane, turned: Plane) -> None:
+        """Compares all rows with all rows in one more pose; rows have length 1."""
+        found = [_best(upright[rows] @ turned.T, rows, self._count) for rows in _blocks(self._n)]
+        self._columns.append(np.concatenate([columns for columns, _ in found]))
+        self._scores.append(np.concatenate([scores for _, scores in found]))
+
+    def pairs(self, min_score: float) -> Iterator[tuple[int, int, int]]:
+        """(row, other row, number of the pose), at most `count` for each row."""
+        if self._n < 2:
+            return
+        columns, scores = np.hstack(self._columns), np.hstack(self._scores)
+        width = columns.shape[1] // len(self._columns)
+        order = np.argsort(-scores, axis=1, kind="stable")[:, : self._count]
+        for row in range(self._n):
+            for place in order[row]:
+                if scores[row, place] >= min_score:
+                    yield row, int(columns[row, place]), int(place) // width
+
+
+def _turned_thumbnails(
+    store: FingerprintStore, common: SharedStructure, turns: list[Pose]
+) -> Iterator[tuple[Plane, Plane]]:
+    """For each of `turns` all small thumbnails upright and turned, without what all share."""
+    blocks = _blocks(len(store))
+    thumbnails = np.concatenate([_small(store.planes(rows)) for rows in blocks])
     shared = _small(common.planes).astype(np.float32)
     axes = np.linalg.svd(shared, full_matrices=False)[2] if len(shared) else shared
     upright = without_axes(thumbnails, axes)
-    result = []
-    for pose in quarter_turns():
-        turned = np.concatenate([_small(store.planes(rows), pose) for rows in _blocks(n)])
-        turned = without_axes(turned, axes)
-        pairs: set[tuple[int, int, bool]] = set()
-        for rows in _blocks(n):
-            products = upright[rows] @ turned.T
-            pairs.update(_best(products, rows, PAIRS_BY_THUMBNAIL, MIN_THUMBNAIL_CORRELATION))
-        result.append((sorted(pairs), pose))
-    return result
+    for turn in turns:
+        turned = np.concatenate([_small(store.planes(rows), turn) for rows in blocks])
+        yield upright, without_axes(turned, axes)
 
 
 def _small(planes: Plane, pose: Pose | None = None) -> Plane:
@@ -94,19 +142,25 @@ def _small(planes: Plane, pose: Pose | None = None) -> Plane:
 
 
 def _best(
-    scores: NDArray[np.float32], rows: slice, count: int, min_score: float
-) -> list[tuple[int, int, bool]]:
-    """The `count` best columns of each row as (low, high, swapped); `scores` is (rows, n)."""
+    scores: NDArray[np.float32], rows: slice, count: int
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """The `count` best columns of each row and their scores; `scores` is (rows, n).
+
+    A row is no partner of its own.
+    """
     numbers = np.arange(scores.shape[1])[rows]
     scores[np.arange(len(numbers)), numbers] = -1
-    count = min(count, scores.shape[1] - 1)
+    count = max(1, min(count, scores.shape[1] - 1))
     best = np.argpartition(-scores, count - 1, axis=1)[:, :count]
-    best_scores = np.take_along_axis(scores, best, axis=1)
-    pairs = []
-    for at, column in zip(*np.nonzero(best_scores >= min_score)):
-        row, other = int(numbers[at]), int(best[at, column])
-        pairs.append((min(row, other), max(row, other), row > other))
-    return pairs
+    return best, np.take_along_axis(scores, best, axis=1)
+
+
+def _pairs_above(
+    columns: NDArray[np.int64], scores: NDArray[np.float32], rows: slice, min_score: float
+) -> Iterator[tuple[int, int]]:
+    """The pairs (row, column) of a block whose score is at least `min_score`."""
+    for at, place in zip(*np.nonzero(scores >= min_score)):
+        yield int(at) + rows.start, int(columns[at, place])
 
 
 def _blocks(n: int) -> list[slice]:

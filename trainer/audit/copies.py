@@ -1,87 +1,176 @@
 """Finds copies: aligns candidate pairs, then compares the aligned pairs pixel by pixel.
 
 The store has one row for each set of pixel-identical pictures, so equal pictures need no search.
+Each step keeps a few pairs a picture, the best ones, so the work grows with the pictures and not
+with the pairs of a family of look-alikes.
 """
 
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
-import cv2
 import numpy as np
 
-from trainer.audit.alignment import (
-    MIN_RESIDUAL,
-    Alignment,
-    SharedStructure,
-    align,
-    shared_structure,
-)
-from trainer.audit.candidates import Candidates, Pair, candidates
-from trainer.audit.fingerprint import THUMBNAIL_SIDE, Plane
+from trainer.audit.alignment import MIN_RESIDUAL, Alignment, shared_structure
+from trainer.audit.candidates import THOROUGH, USUAL, Candidates, SearchBudget, candidates
 from trainer.audit.fingerprint_store import FingerprintStore
-from trainer.audit.pose import (
-    MIN_DESCRIPTOR_PRODUCT,
-    Pose,
-    is_mirrored,
-    plausible,
-    pose_from_points,
-)
-from trainer.audit.second_pass import MIN_RESIDUAL_FAINT, ReadPicture, compare_pixels
+from trainer.audit.pair_alignment import Pair
+from trainer.audit.pair_workers import PairJob, PairWorkers, ReadPicture
 
 Progress = Callable[[str, int, int], None]
 
-MAX_POINT_DISTANCE = 2.0  # pixels of the thumbnail
-CONCLUSIVE_RESIDUAL = 0.93
 MAX_COPIES = 24  # a larger group of look-alikes is one design: its pairs are compared again
 FAMILY_COMPONENTS = 32
-CHUNK_PAIRS = 64
+FAMILY_PAIRS = 3  # of a picture, of those that look alike
+MIN_RESIDUAL_LIKELY = 0.5  # most copies reach 0.56
+MIN_RESIDUAL_FAINT = 0.3  # copies that lost much by clipping: only the best pairs of a picture
+MAX_FAINT_PAIRS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class FoundCopies:
+    """The pairs of rows (low, high) that are copies or look-alikes, with their alignment.
+
+    - `compared`: the number of pairs whose pictures were read again.
+    - `added`: the copies that only the thorough search found.
+    """
+
+    matches: dict[Pair, Alignment] = field(default_factory=dict)
+    compared: int = 0
+    added: int = 0
 
 
 def find_copies(
-    store: FingerprintStore, read: ReadPicture, workers: int, progress: Progress
-) -> dict[Pair, Alignment]:
-    """All pairs of rows (low, high) that are copies or look-alikes, with their alignment.
+    store: FingerprintStore,
+    read: ReadPicture,
+    workers: int,
+    progress: Progress,
+    *,
+    sides: Sequence[str] = (),
+    thorough: bool = False,
+) -> FoundCopies:
+    """All pairs of rows that are copies or look-alikes.
 
-    `read` reads the picture of a row again.
+    - `read` reads the picture of a row again; more than one of `workers` needs it to be picklable.
+    - `sides`: the side of the split of each row. A pair across the split is never left out for
+      pairs of one side.
+    - `thorough`: looks at more pairs a picture after the usual search.
     """
     if len(store) < 2:
-        return {}
-    threads = cv2.getNumThreads()
-    cv2.setNumThreads(1)  # each thread aligns one pair: OpenCV's own threads would only compete
-    try:
-        return _found(store, read, workers, progress)
-    finally:
-        cv2.setNumThreads(threads)
+        return FoundCopies()
+    whole = shared_structure(store, np.arange(len(store)))
+    with PairWorkers(PairJob(store, whole, read), workers) as pool:
+        search = _Search(store, pool, sides or [""] * len(store), progress)
+        search.look(candidates(store, whole, USUAL, search.step("searching copies")), USUAL)
+        usual = len(search.certain)
+        if thorough:
+            more = candidates(store, whole, THOROUGH, search.step("searching more copies"))
+            search.look(more, THOROUGH)
+        matches = search.look_alikes() | search.certain
+    return FoundCopies(matches, len(search.compared), len(search.certain) - usual)
 
 
-def _found(
-    store: FingerprintStore, read: ReadPicture, workers: int, progress: Progress
-) -> dict[Pair, Alignment]:
-    n = len(store)
-    whole = shared_structure(store, np.arange(n))
-    todo = candidates(store, whole, lambda done, of: progress("searching copies", done, of))
-    aligned = _aligned(store, todo, whole, workers, lambda *at: progress("comparing pairs", *at))
-    certain = compare_pixels(aligned, read, workers, lambda *at: progress("looking closer", *at))
-    alike = {pair: match for pair, match in aligned.items() if match.copy and pair not in certain}
-    # Parts of one design share structure that the set as a whole does not have. So the pairs of
-    # such a family are compared again, without the structure that the family shares.
-    for family in _families(n, alike):
-        members = set(family)
-        inside = {pair: match for pair, match in alike.items() if pair[0] in members}
-        common = shared_structure(store, np.array(family), FAMILY_COMPONENTS)
-        again: Candidates = {pair: [match.pose] for pair, match in inside.items()}
-        kept = _aligned(
-            store, again, common, workers, lambda *at: progress("comparing look-alikes", *at)
+@dataclass(slots=True)
+class _Search:
+    """A search in progress: pairs aligned, compared and found so far."""
+
+    store: FingerprintStore
+    pool: PairWorkers
+    sides: Sequence[str]
+    progress: Progress
+    tried: set[Pair] = field(default_factory=set)
+    aligned: dict[Pair, Alignment] = field(default_factory=dict)
+    compared: set[Pair] = field(default_factory=set)
+    certain: dict[Pair, Alignment] = field(default_factory=dict)
+
+    def step(self, name: str) -> Callable[[int, int], None]:
+        """The progress of one step."""
+        return lambda done, total: self.progress(name, done, total)
+
+    def look(self, todo: Candidates, budget: SearchBudget) -> None:
+        """Aligns the candidates that were not tried yet, and compares the best."""
+        entries = sorted((pair, poses) for pair, poses in todo.items() if pair not in self.tried)
+        self.tried.update(pair for pair, _ in entries)
+        coarse = self.pool.map("coarse", entries, self.step("comparing pairs"))
+        found = {pair: matches for (pair, _), matches in zip(entries, coarse) if matches}
+        best = self._best(
+            {pair: matches[0].agreement for pair, matches in found.items()}, budget.aligned
         )
-        for pair in inside:
-            # Key points alone do not count here: they support every look-alike of one design.
-            if pair in kept and kept[pair].copy and kept[pair].residual >= MIN_RESIDUAL:
-                alike[pair] = kept[pair]
-            else:
+        starts = [(pair, [match.pose for match in found[pair]]) for pair in best]
+        for (pair, _), match in zip(
+            starts, self.pool.map("fine", starts, self.step("aligning pairs"))
+        ):
+            if match is not None and (match.copy or match.residual >= MIN_RESIDUAL_FAINT):
+                self.aligned[pair] = match
+        chosen = [
+            (pair, self.aligned[pair])
+            for pair in worth_comparing(self.aligned, self.sides, budget.compared)
+            if pair not in self.compared
+        ]
+        self.compared.update(pair for pair, _ in chosen)
+        for (pair, _), match in zip(
+            chosen, self.pool.map("pixels", chosen, self.step("looking closer"))
+        ):
+            if match is not None and match.certain:
+                self.certain[pair] = match
+
+    def look_alikes(self) -> dict[Pair, Alignment]:
+        """The aligned pairs that look alike but are no certain copies.
+
+        Parts of one design share structure that the set as a whole does not have. So the best
+        pairs of such a family are compared again, without the structure that the family shares.
+        """
+        alike = {
+            pair: match
+            for pair, match in self.aligned.items()
+            if match.copy and pair not in self.certain
+        }
+        for family in _families(len(self.store), alike):
+            members = set(family)
+            inside = {pair: match for pair, match in alike.items() if pair[0] in members}
+            common = shared_structure(self.store, np.array(family), FAMILY_COMPONENTS)
+            best = self._best(
+                {pair: match.residual for pair, match in inside.items()}, FAMILY_PAIRS
+            )
+            entries = [(pair, inside[pair], common) for pair in best]
+            for pair in inside:
                 del alike[pair]
-    return alike | certain
+            step = self.step("comparing look-alikes")
+            for (pair, _, _), match in zip(entries, self.pool.map("family", entries, step)):
+                # Key points alone do not count here: they support every look-alike of one design.
+                if match.copy and match.residual >= MIN_RESIDUAL:
+                    alike[pair] = match
+        return alike
+
+    def _best(self, scores: Mapping[Pair, float], count: int) -> list[Pair]:
+        """The pairs that are among the `count` best of one of their pictures, sorted by row.
+
+        Pairs within one side and across the split are counted separately.
+        """
+        taken: Counter[tuple[int, bool]] = Counter()
+        chosen = []
+        for pair in sorted(scores, key=lambda pair: (-scores[pair], pair)):
+            across = self.sides[pair[0]] != self.sides[pair[1]]
+            if min(taken[row, across] for row in pair) < count:
+                chosen.append(pair)
+                taken.update((row, across) for row in pair)
+        return sorted(chosen)
+
+
+def worth_comparing(
+    found: Mapping[Pair, Alignment], sides: Sequence[str], max_pairs: int
+) -> list[Pair]:
+    """The pairs with the best residual, sorted by row: at most `max_pairs` a picture within one
+    side and as many across the split, 2 of faint ones."""
+    taken: Counter[tuple[int, bool]] = Counter()
+    chosen = []
+    for pair, match in sorted(found.items(), key=lambda one: (-one[1].residual, one[0])):
+        across = sides[pair[0]] != sides[pair[1]]
+        most = max_pairs if match.residual >= MIN_RESIDUAL_LIKELY else MAX_FAINT_PAIRS
+        if match.residual >= MIN_RESIDUAL_FAINT and min(taken[r, across] for r in pair) < most:
+            chosen.append(pair)
+            taken.update((row, across) for row in pair)
+    return sorted(chosen)
 
 
 def linked_groups(n: int, pairs: Iterable[Pair]) -> list[list[int]]:
@@ -102,93 +191,5 @@ def linked_groups(n: int, pairs: Iterable[Pair]) -> list[list[int]]:
     return list(found.values())
 
 
-def _families(n: int, found: dict[Pair, Alignment]) -> list[list[int]]:
+def _families(n: int, found: Mapping[Pair, Alignment]) -> list[list[int]]:
     return [group for group in linked_groups(n, found) if len(group) > MAX_COPIES]
-
-
-def _aligned(
-    store: FingerprintStore,
-    todo: Candidates,
-    common: SharedStructure,
-    workers: int,
-    progress: Callable[[int, int], None],
-) -> dict[Pair, Alignment]:
-    """The candidates that agree well enough for the pixel comparison, with their alignment."""
-    pairs = sorted(todo)
-    chunks = [pairs[at : at + CHUNK_PAIRS] for at in range(0, len(pairs), CHUNK_PAIRS)]
-    found: dict[Pair, Alignment] = {}
-
-    def work(chunk: Sequence[Pair]) -> list[tuple[Pair, Alignment]]:
-        matches = []
-        for pair in chunk:
-            match = _best_match(store, pair, todo[pair], common)
-            if match is not None and (match.copy or match.residual >= MIN_RESIDUAL_FAINT):
-                matches.append((pair, match))
-        return matches
-
-    with ThreadPoolExecutor(workers, "audit") as pool:
-        for at, matches in enumerate(pool.map(work, chunks)):
-            found.update(matches)
-            progress(min(len(pairs), (at + 1) * CHUNK_PAIRS), len(pairs))
-    return found
-
-
-def _best_match(
-    store: FingerprintStore, pair: Pair, known: list[Pose], common: SharedStructure
-) -> Alignment | None:
-    """The best alignment. Start poses are tried by cost: known poses, key points, mirrored ones."""
-    first, second = (store.plane(row) for row in pair)
-    aspects = _aspects(store, pair)
-    best: Alignment | None = None
-    for start in _starts(store, pair, known):
-        match = align(first, second, start, common, aspects)
-        if match is None:
-            continue
-        match = replace(match, support=_support(store, pair, match.pose))
-        if best is None or (match.copy, match.residual) > (best.copy, best.residual):
-            best = match
-        # A nearly symmetric part also agrees with its mirror image, but below this limit.
-        if best.copy and best.residual >= CONCLUSIVE_RESIDUAL:
-            break
-    return best
-
-
-def _starts(store: FingerprintStore, pair: Pair, known: list[Pose]) -> Iterator[Pose]:
-    yield from known[:4]
-    for mirrored in (False, True):
-        pose = _pose_by_points(store, pair, mirrored=mirrored)
-        if pose is not None:
-            yield pose
-
-
-def _pose_by_points(store: FingerprintStore, pair: Pair, *, mirrored: bool) -> Pose | None:
-    """The pose that most pairs of similar key points agree on (RANSAC)."""
-    low, high = pair
-    products = store.descriptors(low) @ store.descriptors(high, mirrored=mirrored).T
-    pose = pose_from_points(_pixels(store, low), _pixels(store, high), products, 300)
-    if pose is None or is_mirrored(pose) != mirrored:
-        return None
-    return pose if plausible(pose, _aspects(store, pair)) else None
-
-
-def _pixels(store: FingerprintStore, row: int) -> Plane:
-    """The key points of a row, in pixels of the thumbnail: float32, (k, 2)."""
-    return store.points(row) * THUMBNAIL_SIDE - np.float32(0.5)
-
-
-def _aspects(store: FingerprintStore, pair: Pair) -> tuple[float, float]:
-    low, high = store.aspects[list(pair)].tolist()
-    return low, high
-
-
-def _support(store: FingerprintStore, pair: Pair, pose: Pose) -> int:
-    """The number of key points that coincide with a similar key point of the other picture."""
-    low, high = pair
-    if not store.counts[low] or not store.counts[high]:
-        return 0
-    mapped = _pixels(store, low) @ pose[:, :2].T + pose[:, 2]
-    offsets = mapped[:, None] - _pixels(store, high)[None]
-    near = np.hypot(offsets[..., 0], offsets[..., 1]) < MAX_POINT_DISTANCE
-    products = store.descriptors(low) @ store.descriptors(high, mirrored=is_mirrored(pose)).T
-    coincide = near & (products > MIN_DESCRIPTOR_PRODUCT)
-    return int(min(coincide.any(axis=1).sum(), coincide.any(axis=0).sum()))

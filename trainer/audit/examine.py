@@ -22,9 +22,9 @@ from trainer.audit.outliers import find_outliers
 from trainer.audit.residual_features import residual_features
 from trainer.audit.scan import (
     AuditItem,
+    PictureReader,
     ScannedPicture,
     UnreadablePicture,
-    read_for_comparison,
     scan_pictures,
 )
 from trainer.audit.shortcut_features import find_shortcuts, lighting_by_label
@@ -41,10 +41,15 @@ MAX_CLASS_RATIO = 20  # of the largest class to the smallest
 
 @dataclass(frozen=True, slots=True)
 class AuditOptions:
-    """Options of an audit. `workers` is the number of threads, by default one a processor."""
+    """Options of an audit.
+
+    - `workers`: the number of processes and threads, by default one a processor.
+    - `thorough`: compares more pairs of each picture, after the usual search.
+    """
 
     ok_label: str = "ok"
     workers: int | None = None
+    thorough: bool = False
 
 
 def audit_items(root: Path) -> list[AuditItem]:
@@ -101,11 +106,18 @@ def audit_dataset(
                 store.add(one.fingerprint)
                 rows.append(len(scanned))
             scanned.append(one.without_fingerprint())
-        matches = find_copies(
-            store, lambda row: read_for_comparison(scanned[rows[row]]), workers, report
+        copies = find_copies(
+            store,
+            PictureReader(tuple(scanned[row].item.path for row in rows)),
+            workers,
+            report,
+            sides=["test" if scanned[row].item.side == "test" else "" for row in rows],
+            thorough=options.thorough,
         )
         residuals = residual_features(store, shared_structure(store, np.arange(len(store))))
-    near = {(rows[low], rows[high]): match for (low, high), match in matches.items()}
+    near = {(rows[low], rows[high]): match for (low, high), match in copies.matches.items()}
+    audit.pairs_compared = copies.compared
+    audit.thorough_added = copies.added if options.thorough else None
     residual_of = {scanned[row].pixel_hash: residuals[at] for at, row in enumerate(rows)}
     table = [np.concatenate([one.features, residual_of[one.pixel_hash]]) for one in scanned]
     _add_findings(audit, scanned, table, near, options)

@@ -92,6 +92,8 @@ class Audit:
     - `look_alikes`: copies or different parts of one design; no other finding uses them.
     - `parts`: inferred parts, each with `files` and `why`.
     - `label_ranking`: the most doubtful label first.
+    - `pairs_compared`: pairs whose pictures were compared pixel by pixel.
+    - `thorough_added`: copies that only the thorough search found; None without that search.
     """
 
     root: str
@@ -112,6 +114,8 @@ class Audit:
     lighting: dict[str, dict[str, list[float]]] = field(default_factory=dict)
     imbalance: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    pairs_compared: int = 0
+    thorough_added: int | None = None
     seconds: float = 0.0
 
     @property
@@ -140,6 +144,8 @@ class Audit:
             "light": self.lighting,
             "imbalance": self.imbalance,
             "notes": self.notes,
+            "pairs_compared": self.pairs_compared,
+            "thorough_added": self.thorough_added,
             "seconds": round(self.seconds, 1),
         }
         if ranking:

@@ -3,7 +3,7 @@
 import tempfile
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,8 +22,10 @@ class FingerprintStore:
     """
 
     def __init__(self, capacity: int) -> None:
-        self._folder = tempfile.TemporaryDirectory(prefix="edge-audit-")
-        root = Path(self._folder.name)
+        self._folder: tempfile.TemporaryDirectory[str] | None = tempfile.TemporaryDirectory(
+            prefix="edge-audit-"
+        )
+        self._root = root = Path(self._folder.name)
         rows = max(1, capacity)
         self._thumbs = np.memmap(
             root / "thumbs", np.uint8, "w+", shape=(rows, THUMBNAIL_SIDE, THUMBNAIL_SIDE)
@@ -39,6 +41,23 @@ class FingerprintStore:
     def __len__(self) -> int:
         return self._rows
 
+    def __getstate__(self) -> dict[str, Any]:
+        """For another process of this audit: it reads the same files and does not remove them."""
+        self._thumbs.flush()
+        self._descriptors.flush()
+        kept = {"_root", "_points", "_counts", "_aspects", "_rows"}
+        return {name: value for name, value in vars(self).items() if name in kept}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._folder = None
+        rows = len(self._counts)
+        side = THUMBNAIL_SIDE
+        self._thumbs = np.memmap(self._root / "thumbs", np.uint8, "r", shape=(rows, side, side))
+        self._descriptors = np.memmap(
+            self._root / "descriptors", np.uint8, "r", shape=(rows, MAX_POINTS, 128)
+        )
+
     def __enter__(self) -> Self:
         return self
 
@@ -49,7 +68,8 @@ class FingerprintStore:
         trace: TracebackType | None,
     ) -> None:
         del self._thumbs, self._descriptors  # unmap: Windows does not remove mapped files
-        self._folder.cleanup()
+        if self._folder is not None:
+            self._folder.cleanup()
 
     def add(self, fingerprint: Fingerprint) -> int:
         """Adds a fingerprint and returns its row number."""

@@ -135,17 +135,20 @@ def scan_picture(item: AuditItem, features: Features) -> ScannedPicture | Unread
     )
 
 
-def read_for_comparison(scanned: ScannedPicture) -> ComparedPicture | None:
-    """Reads a picture again for the pixel comparison; None when it is no longer readable."""
-    try:
-        pixels = decode_picture(scanned.item.path.read_bytes(), scanned.item.file)
-    except (
-        OSError,
-        PictureError,
-        cv2.error,
-    ):  # removed since the first pass
-        return None
-    return compared_picture(np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2GRAY), np.uint8))
+@dataclass(frozen=True, slots=True)
+class PictureReader:
+    """Reads the picture of a row again for the pixel comparison."""
+
+    paths: tuple[Path, ...]
+
+    def __call__(self, row: int) -> ComparedPicture | None:
+        """The picture, None when it is no longer readable."""
+        path = self.paths[row]
+        try:
+            pixels = decode_picture(path.read_bytes(), path.name)
+        except (OSError, PictureError, cv2.error):  # removed since the first pass
+            return None
+        return compared_picture(np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2GRAY), np.uint8))
 
 
 def lighting_of(grey: Grey) -> Lighting:

@@ -123,6 +123,11 @@ def _head(audit: Audit) -> str:
     if audit.parts:
         inside = sum(len(part["files"]) for part in audit.parts)
         lines.append(f"parts          {len(audit.parts)} with more than one picture ({inside})")
+    if audit.thorough_added is not None:
+        lines.append(
+            f"thorough       {audit.pairs_compared} pairs compared pixel by pixel; "
+            f"{audit.thorough_added} copies more than the usual audit finds"
+        )
     for label, numbers in audit.lighting.items():
         summary = ", ".join(
             f"{name} {numbers[name][1]:.3g}" for name in ("brightness", "contrast", "focus")

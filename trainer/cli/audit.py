@@ -26,13 +26,17 @@ def audit_parser() -> argparse.ArgumentParser:
         "--suggest", metavar="FILE", type=Path, help="writes a manifest.csv with inferred groups"
     )
     parser.add_argument("--ok-label", default="ok", help="the class of good parts (%(default)s)")
+    parser.add_argument(
+        "--thorough", action="store_true", help="compares more pairs of each picture; says the gain"
+    )
     return parser
 
 
 def run_audit(args: argparse.Namespace) -> int:
     """Runs the audit and writes the files. Returns the exit code; raises EdgeInspectError."""
     with Display() as display:
-        audit = audit_dataset(args.dataset, AuditOptions(ok_label=args.ok_label), display.working)
+        options = AuditOptions(ok_label=args.ok_label, thorough=args.thorough)
+        audit = audit_dataset(args.dataset, options, display.working)
         display.say(audit_text(audit))
         left_out = find_pictures(args.dataset).left_out_text()
         if left_out:

@@ -158,15 +158,19 @@ def test_a_training_on_a_leaking_set_is_refused_unless_allowed(parts_set: Path) 
 
 @pytest.mark.parametrize(
     ("tested", "again", "exact", "refused"),
-    [(200, 2, False, False), (200, 3, False, True), (200, 1, True, True), (99, 1, False, True)],
+    [
+        (200, 10, False, False),
+        (200, 11, False, True),
+        (400, 20, False, False),
+        (400, 21, False, True),
+        (200, 3, True, False),
+        (60, 10, False, False),
+    ],
 )
 def test_a_few_parts_photographed_again_are_set_aside(
     tested: int, again: int, exact: bool, refused: bool
 ) -> None:
-    """At most one test picture in a hundred is left out of all figures.
-
-    More, or an identical file, refuses the training.
-    """
+    """At most 10 test pictures or 5 % of them are left out of all figures; more refuse."""
     sizes: dict[tuple[SetName, str], int] = {
         ("train", "ok"): 20,
         ("train", "dent"): 20,

@@ -1,6 +1,8 @@
 """Edited copies are found; different parts of one product are not copies."""
 
 import json
+from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -11,10 +13,15 @@ from hypothesis import strategies as st
 from tests.support.audit_planting import BORDERS, expose, warp
 from tests.trainer.audit.conftest import Pixels, draw_part
 from trainer.audit.alignment import Alignment
-from trainer.audit.copies import find_copies, linked_groups
+from trainer.audit.copies import FoundCopies, find_copies, linked_groups, worth_comparing
 from trainer.audit.fingerprint import fingerprint, unfilled_mask
 from trainer.audit.fingerprint_store import FingerprintStore
-from trainer.audit.pixel_match import PixelMatch, compared_picture, match_pixels
+from trainer.audit.pixel_match import (
+    ComparedPicture,
+    PixelMatch,
+    compared_picture,
+    match_pixels,
+)
 from trainer.audit.pose import about_middle, in_words
 
 SLOW = settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
@@ -34,7 +41,8 @@ def copies_of(altered: Pixels) -> dict[tuple[int, int], Alignment]:
     with FingerprintStore(9) as store:
         for one in (*FINGERPRINTS, fingerprint(pictures[8])):
             store.add(one)
-        found = find_copies(store, lambda row: compared_picture(pictures[row]), 1, lambda *_: None)
+        read = lambda row: compared_picture(pictures[row])  # noqa: E731 - the store's row
+        found = find_copies(store, read, 1, lambda *_: None).matches
     return {pair: match for pair, match in found.items() if match.certain}
 
 
@@ -153,3 +161,71 @@ def test_sparse_pictures_also_need_matching_thumbnails(
 def test_groups_follow_links() -> None:
     """Rows linked through others form one group; an unlinked row is a group."""
     assert sorted(map(sorted, linked_groups(5, [(0, 1), (1, 3)]))) == [[0, 1, 3], [2], [4]]
+
+
+@dataclass(frozen=True, slots=True)
+class DrawnPictures:
+    """Draws the picture of a row again, in any process."""
+
+    seeds: tuple[int, ...]
+
+    def __call__(self, row: int) -> ComparedPicture:
+        return compared_picture(self.picture(row))
+
+    def picture(self, row: int) -> Pixels:
+        """The picture of a row; a negative seed is that part, turned by a quarter."""
+        seed = self.seeds[row]
+        return grey(draw_part(seed) if seed >= 0 else np.rot90(draw_part(-seed)).copy())
+
+
+def _search(seeds: tuple[int, ...], workers: int, **options: Any) -> FoundCopies:
+    drawn = DrawnPictures(seeds)
+    with FingerprintStore(len(seeds)) as store:
+        for row in range(len(seeds)):
+            store.add(fingerprint(drawn.picture(row)))
+        return find_copies(store, drawn, workers, lambda *_: None, **options)
+
+
+def test_processes_find_what_one_process_finds() -> None:
+    """The number of processes changes no finding."""
+    seeds = (1, 2, 3, 4, 5, -2)
+    alone, together = _search(seeds, 1), _search(seeds, 2)
+    assert [pair for pair, match in alone.matches.items() if match.certain] == [(1, 5)]
+    assert set(alone.matches) == set(together.matches)
+    for pair, match in alone.matches.items():
+        assert match.residual == pytest.approx(together.matches[pair].residual, abs=1e-4)
+
+
+def test_the_thorough_search_compares_more_pairs() -> None:
+    """It keeps what the usual search found and says how many copies it adds."""
+    seeds = (*range(1, 13), -2, -7)
+    usual, thorough = _search(seeds, 1), _search(seeds, 1, thorough=True)
+    copies = {(1, 12), (6, 13)}
+    for found in (usual, thorough):
+        assert {pair for pair, match in found.matches.items() if match.certain} == copies
+    assert thorough.added == usual.added == 0
+    assert thorough.compared >= usual.compared
+
+
+@given(
+    n=st.integers(30, 80),
+    count=st.integers(1, 6),
+    seed=st.integers(0, 99),
+)
+def test_no_picture_causes_more_than_its_share_of_comparisons(
+    n: int, count: int, seed: int
+) -> None:
+    """In a family where all pairs look alike, the pairs to compare grow with the pictures."""
+    rng = np.random.default_rng(seed)
+    found = {
+        (low, high): Alignment(np.eye(2, 3), float(rng.uniform(0.75, 1)), 0.9, 0.9, 0.9, 1.0)
+        for low in range(n)
+        for high in range(low + 1, n)
+    }
+    sides = ["test" if row % 4 == 0 else "" for row in range(n)]
+    chosen = worth_comparing(found, sides, count)
+    assert len(chosen) <= 2 * count * n
+    across = {pair for pair in chosen if sides[pair[0]] != sides[pair[1]]}
+    assert across, "pairs across the split have a share of their own"
+    best = max(found, key=lambda pair: found[pair].residual)
+    assert best in chosen
