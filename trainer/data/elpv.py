@@ -34,7 +34,7 @@ LARGEST_MODULE = 72  # cells; no module of the package has more
 PIECE_CELLS = 120  # the fewest cells in a piece of a run that is cut
 TEST_FRACTION = 0.25
 # Of one type: few groups make intervals wide, and a pretrained network learns from few pictures.
-TEST_FRACTION_OF_ONE_TYPE, VALIDATION_FRACTION_OF_ONE_TYPE = 0.45, 0.35
+TEST_FRACTION_OF_ONE_TYPE, VALIDATION_FRACTION_OF_ONE_TYPE = 0.45, 0.45
 LABEL_OF = {0.0: "ok", 1.0: "defect"}  # 1/3 and 2/3 mean that the expert was not sure
 KINDS = ("mono", "poly")
 COMPLETE_MARK = ".elpv-complete"

@@ -42,6 +42,20 @@ def test_too_few_defects_are_refused_with_the_number_needed() -> None:
     check_demonstrable(Requirements(), n_ok=0, n_defect=0)
 
 
+def test_a_limit_may_set_thresholds_without_being_shown() -> None:
+    """With allow_unshown nothing is refused; the claim still says that the limit is not shown."""
+    trial = Requirements(max_escape=0.001, allow_unshown=True)
+    check_demonstrable(trial, n_ok=500, n_defect=20)
+    claims = make_claims(rate_of(1, 20), rate_of(0, 500), trial)
+    assert claims.refusals() == []
+    assert not claims.escape.holds
+    assert claims.unshown() == [claims.escape.refusal()]
+    assert Requirements.from_json(trial.as_json()) == trial
+    assert Requirements(max_escape=0.001).as_json() == {"max_escape": 0.001}
+    with pytest.raises(EdgeInspectError, match="--allow-unshown is for a limit"):
+        Requirements(allow_unshown=True)
+
+
 def test_the_claim_is_a_sentence() -> None:
     """0 escapes in 81 defects give at most 3.6 % at 95 %; several pictures a part give more."""
     found = make_claims(rate_of(0, 81), rate_of(2, 100), Requirements())
