@@ -1,6 +1,7 @@
 """A plant's requirements give thresholds and claims, or a refusal with the fix."""
 
 import argparse
+from typing import Any
 
 import numpy as np
 import pytest
@@ -192,7 +193,7 @@ class TestRequirements:
             ({"max_escape": 1.5}, "below 100 %"),
         ],
     )
-    def test_contradictions_are_named(self, requirements: dict[str, float], text: str) -> None:
+    def test_contradictions_are_named(self, requirements: dict[str, Any], text: str) -> None:
         """A contradiction is an error with its fix."""
         with pytest.raises(EdgeInspectError, match=text):
             Requirements(**requirements)
