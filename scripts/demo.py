@@ -33,6 +33,7 @@ from scripts.demo_summary import (
     verdict_table,
     why_wide,
 )
+from trainer.data.elpv import COMPLETE_MARK
 from trainer.training.run_folder import BASELINE
 
 HERE = Path("demo")
@@ -61,13 +62,13 @@ def main() -> int:
         with _step(1, "Pictures of monocrystalline solar cells: one product of one plant", times):
             _call("trainer", "elpv", "--cells", "mono", "-o", str(DATA))
         with _step(2, "Audit, then train two networks: a plain CNN and a pretrained one", times):
-            if not (RUN / "model.keras").exists():
+            if _is_older(RUN / "model.keras", DATA / COMPLETE_MARK):
                 _call("trainer", str(DATA), "-o", str(RUN), *TRAINING)
         runs = {PLAIN: RUN / BASELINE, PRETRAINED: RUN}
         chosen = better(runs)
         with _step(3, f"Convert the better one ({chosen}) for the box, compare with float", times):
             keras_file = runs[chosen] / "model.keras"
-            if not MODEL.exists() or MODEL.stat().st_mtime < keras_file.stat().st_mtime:
+            if _is_older(MODEL, keras_file):
                 _call("converter", str(keras_file), "--data", str(DATA), "-o", str(MODEL))
         with _step(4, "Run the daemon on the test set; a subscriber receives the verdicts", times):
             _run_daemon()
@@ -186,6 +187,11 @@ def _judged(body: dict[str, Any]) -> Judged:
 def _frames_per_second(results: list[dict[str, Any]]) -> float:
     times = [datetime.fromisoformat(body["captured_at"]).timestamp() for body in results]
     return (len(times) - 1) / max(1e-3, max(times) - min(times))
+
+
+def _is_older(made: Path, source: Path) -> bool:
+    """Whether `made` is missing, or was made before `source`."""
+    return not made.exists() or made.stat().st_mtime < source.stat().st_mtime
 
 
 def _free_port() -> int:
