@@ -64,7 +64,8 @@ def map_pictures(
 
     The result is read-only. Indexing copies the rows from the file; only these are in memory. An
     existing file is used unchecked, so its name must identify its content. The file is written
-    atomically. `read` makes the model's input; None: as the box does. Raises DatasetError, and EdgeInspectError when the file cannot be written.
+    atomically. `read` makes the model's input; None: as the box does. Raises DatasetError, and
+    EdgeInspectError when the file cannot be written.
     """
     shape = (len(samples), *spec.shape)
     if not file.exists():
