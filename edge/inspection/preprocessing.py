@@ -72,6 +72,11 @@ class InputSpec(Model):
         return values
 
     @property
+    def reduces(self) -> bool:
+        """Whether JPEGs are decoded at reduced scale where they are large enough."""
+        return self.decoding is not None and self.decoding.smallest_multiple is not None
+
+    @property
     def shape(self) -> tuple[int, int, int]:
         """(height, width, channels) of the input tensor."""
         return self.height, self.width, self.channels

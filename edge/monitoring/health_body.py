@@ -120,6 +120,7 @@ class HealthBody(TypedDict):
     cameras: dict[str, CameraBody]
     latency_ms: dict[str, dict[str, float]]
     verdicts: dict[str, int]
+    decoding: dict[Literal["reduced"], bool]  # the model's rule for JPEGs
     requests: dict[Literal["heard", "refused", "dropped"], int]
     pictures: SnapshotCounts
     failures: dict[Literal["threads", "pins", "accessories"], int]  # since the start
@@ -166,6 +167,7 @@ def health_body(
         "cameras": {one.reader.id: _camera(components, one) for one in cameras},
         "latency_ms": components.latencies.percentiles(),
         "verdicts": {str(outcome): count for outcome, count in components.workers.counts.items()},
+        "decoding": {"reduced": components.model.inspector.input.reduces},
         "requests": {
             "heard": requests.heard,
             "refused": requests.refused,

@@ -47,8 +47,7 @@ def _decoded_whole(config: Config, inspector: Inspector, file: Path | None) -> I
     """Takes away what model/1 permits. The rule of model/2 stays: scores and thresholds belong to
     it. Raises ConfigError when that rule reduces."""
     spec = inspector.file.spec
-    rule = None if spec is None else spec.input.decoding
-    if rule is not None and rule.smallest_multiple is not None:
+    if spec is not None and spec.input.reduces:
         place = "" if file is None else f"{key_position(file, 'model', 'decoding')}: "
         problem = (
             f"{place}model.decoding: {config.model.path} was trained and measured on JPEGs decoded "
@@ -56,7 +55,7 @@ def _decoded_whole(config: Config, inspector: Inspector, file: Path | None) -> I
             "again with edge-train --decoding whole (got 'whole')"
         )
         raise ConfigError([problem])
-    return replace(inspector, input=inspector.input.replace(decoding=rule))
+    return inspector if spec is None else replace(inspector, input=spec.input)
 
 
 def _load(config: Config, scaling: Scaling | None) -> Inspector:

@@ -4,6 +4,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
+from edge.pipeline.decode_parity import DecodeParity
+
 from edge.core.clock import Clock
 from edge.core.percentiles import Latencies
 from edge.core.threads import ThreadWatch
@@ -12,7 +14,6 @@ from edge.monitoring.health_body import Components
 from edge.monitoring.host import HostMetrics
 from edge.mqtt.send_scheduler import CAUSES
 from edge.mqtt.snapshots import SKIPS
-from edge.pipeline.decode_parity import DecodeParity
 from edge.storage.outbox.records import OutboxStats
 
 

@@ -20,7 +20,6 @@ from trainer.training.checkpoint import Checkpoint
 from trainer.training.decoding_choice import (
     DecodingChoice,
     choose_rule,
-    is_reduced,
     rule_to_try,
     whole,
 )
@@ -105,7 +104,7 @@ def run_candidate(
     decoding = DecodingChoice(whole(input_for(settings)), "JPEGs are decoded whole, as asked")
     if settings.decoding == "auto":
         decoding = rule_to_try(input_for(settings), validation)
-    input_spec, tries = decoding.input, is_reduced(decoding.input)
+    input_spec, tries = decoding.input, decoding.input.reduces
     display.say(
         f"network        {settings.network}, {describe_input(input_spec)}, seed {settings.seed}"
     )

@@ -43,11 +43,6 @@ def whole(spec: InputSpec) -> InputSpec:
     return spec.replace(decoding=rule)
 
 
-def is_reduced(spec: InputSpec) -> bool:
-    """Whether the rule reduces."""
-    return spec.decoding is not None and spec.decoding.smallest_multiple is not None
-
-
 def rule_to_try(spec: InputSpec, samples: Sequence[Sample]) -> DecodingChoice:
     """The reduced rule when it would reduce enough of `samples`, the validation set."""
     rule = DecodingRule(smallest_multiple=SMALLEST_MULTIPLE, luma=spec.colour == "grey")

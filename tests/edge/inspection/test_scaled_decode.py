@@ -6,6 +6,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from edge.inspection.scaled_decode import reduction
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -14,7 +15,6 @@ from edge.core.image import examine_picture
 from edge.core.view import ViewConfig
 from edge.inspection.inspector import Inspector, load_inspector
 from edge.inspection.preprocessing import InputSpec, to_model_input
-from edge.inspection.scaled_decode import reduction
 from edge.inspection.view_crop import ViewCrop
 from tests.edge.inspection.conftest import Repack
 
