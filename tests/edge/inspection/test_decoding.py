@@ -1,5 +1,6 @@
 """At which part of its size a JPEG is decoded, and what is cut out of it then."""
 
+from dataclasses import replace
 from typing import Any
 
 import cv2
@@ -9,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from edge.core.errors import RefusedError
 from edge.core.image import examine_picture
 from edge.core.jpeg import JPEGDecoding
 from edge.core.view import ViewConfig
@@ -255,6 +257,36 @@ def test_a_file_with_a_rule_is_model_2(repack: Repack) -> None:
     assert one.decode(examine_picture(jpeg(scene(512, 512)), "a.jpg"), crop())[1] == 8
     assert one.check_golden() > 0
     assert b"edge-inspect/model/2" in _inspection(repack(spec=WITH_RULE))
+
+
+class RecordingClassifier:
+    """A model that notes its input and always answers the same."""
+
+    def __init__(self) -> None:
+        self.seen: list[Pixels] = []
+
+    def __call__(self, picture: Pixels) -> NDArray[np.float32]:
+        """Classifies."""
+        self.seen.append(picture)
+        return np.array([0, 0], np.float32)
+
+    def clone(self) -> "RecordingClassifier":
+        """The same."""
+        return self
+
+
+def test_golden_jpegs_are_decoded_by_the_rule(repack: Repack) -> None:
+    """As on the line: what the box checks is what runs."""
+    golden = jpeg(scene(512, 512))
+    one = load_inspector(repack(spec=WITH_RULE))
+    files = dict.fromkeys(one.file.golden, golden)
+    model = RecordingClassifier()
+    with pytest.raises(RefusedError):  # it scores otherwise
+        replace(one, classify=model, file=replace(one.file, golden=files)).check_golden()
+    picture = examine_picture(golden, "a.jpg")
+    assert np.array_equal(model.seen[0], model_input(picture, RULED, pinned=True))
+    whole = model_input(picture, RULED.replace(decoding=None), pinned=True)
+    assert not np.array_equal(model.seen[0], whole)
 
 
 @pytest.mark.parametrize(
