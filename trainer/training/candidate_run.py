@@ -18,10 +18,8 @@ from trainer.networks import probabilities
 from trainer.networks.cost import multiply_adds
 from trainer.training.checkpoint import Checkpoint
 from trainer.training.decoding_choice import (
-    DecodingChoice,
     choose_rule,
     rule_to_try,
-    whole,
 )
 from trainer.training.fit import fit
 from trainer.training.input_choice import choose_input, describe_input, input_for, survey_pictures
@@ -101,10 +99,8 @@ def run_candidate(
     started = time.monotonic()
     settings, reasons = choose_input(settings, survey_pictures(context.data, input_for(settings)))
     validation = context.data.of("validation")
-    decoding = DecodingChoice(whole(input_for(settings)), "JPEGs are decoded whole, as asked")
-    if settings.decoding == "auto":
-        decoding = rule_to_try(input_for(settings), validation)
-    input_spec, tries = decoding.input, decoding.input.reduces
+    decoding = rule_to_try(input_for(settings), validation, settings.decoding)
+    input_spec = decoding.input
     display.say(
         f"network        {settings.network}, {describe_input(input_spec)}, seed {settings.seed}"
     )
@@ -117,7 +113,7 @@ def run_candidate(
         folder=context.folder,
         progress=display.reading,
     )
-    sets = load(spec=input_spec, varied=tries)
+    sets = load(spec=input_spec, varied=input_spec.reduces)
     preview = context.folder / f"{version}.png"
     write_preview(preview, sets["train"], context.data.labels, settings.variations, settings.seed)
     display.say(f"preview        {preview}")
@@ -130,17 +126,11 @@ def run_candidate(
         display,
         checkpoint=checkpoint,
     )
-    if tries:
+    if input_spec.reduces:
         decoding = choose_rule(
-            decoding,
-            model,
-            validation,
-            sets["validation"],
-            folder=context.folder,
-            progress=display.reading,
+            decoding, model, validation, sets["validation"], folder=context.folder
         )
-        if decoding.input != input_spec:
-            sets = load(spec=decoding.input)
+        sets = sets if decoding.input == input_spec else load(spec=decoding.input)
     display.say(f"decoding       {decoding.reason}")
     held_out = sets["validation"]
     scores = 1 - probabilities(model, None, held_out.pictures)[:, 0]

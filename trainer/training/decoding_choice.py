@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,8 +43,12 @@ def whole(spec: InputSpec) -> InputSpec:
     return spec.replace(decoding=rule)
 
 
-def rule_to_try(spec: InputSpec, samples: Sequence[Sample]) -> DecodingChoice:
+def rule_to_try(
+    spec: InputSpec, samples: Sequence[Sample], asked: Literal["auto", "whole"]
+) -> DecodingChoice:
     """The reduced rule when it would reduce enough of `samples`, the validation set."""
+    if asked == "whole":
+        return DecodingChoice(whole(spec), "JPEGs are decoded whole, as asked")
     rule = DecodingRule(smallest_multiple=SMALLEST_MULTIPLE, luma=spec.colour == "grey")
     reduced = spec.replace(decoding=rule)
     crop, count = ViewCrop(spec.view or ViewConfig()), 0
