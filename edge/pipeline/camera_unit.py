@@ -85,8 +85,8 @@ class CameraUnit:
             size_error=self._crop.mismatch,
         )
         self._thread = NamedThread(f"camera-{config.id}", self._run)
-        if self.tracker is not None:
-            self._source = trigger_source(self.tracker, clock, factory)
+        tracker = self.tracker
+        self._source = None if tracker is None else trigger_source(tracker, clock, factory)
 
     @property
     def pin(self) -> int | None:

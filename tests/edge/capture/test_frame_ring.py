@@ -140,5 +140,5 @@ def test_an_impossible_jpeg_length_is_refused(memory: int, length: int) -> None:
     shape = 16, 24, 3
     ring, writer = FrameRing(memory, shape), FrameRingWriter(memory, shape)
     with pytest.raises(CameraError, match="JPEG of"):
-        ring.take(1, 1, 4, length)
+        ring.take(1, 1, JPEGDecoding(4), length)
     assert not writer.has_room(np.zeros((4, 6, 3), np.uint8), bytes(16 * 24 * 3))
