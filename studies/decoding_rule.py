@@ -2,12 +2,13 @@
 
     python -m studies.decoding_rule DATASET [--side 64] [--size 1920x1080] [--json FILE]
 
-For each seed one network is trained with whole JPEGs, and one for each multiple with the rule and
-varied readings, as edge-train does it. Pictures that are no JPEGs become JPEGs of quality 95;
-`--size` enlarges every picture first (a portrait is turned), with quality 90. Each network is
-measured on the test set: in the path that it was trained for, with thresholds chosen there on the
-validation set, and with the same thresholds on raw pixels (as from a PNG or a raw frame), on whole
-JPEGs and on JPEGs of quality 70.
+A seed sets the weights and which training pictures validate. For each seed one network is trained
+with whole JPEGs, and one for each multiple with the rule and varied readings, as edge-train does
+it. Pictures that are no JPEGs become JPEGs of quality 95; `--size` enlarges every picture first
+(a portrait is turned), with quality 90. Each network is measured on the test set: in the path
+that it was trained for, with thresholds chosen there on the validation set, and with the same
+thresholds on raw pixels (as from a PNG or a raw frame), on whole JPEGs and on JPEGs of quality
+70.
 """
 
 import argparse
@@ -79,8 +80,8 @@ def divisors(data: Dataset, spec: InputSpec) -> list[int]:
 class Readings:
     """Reads the sets in several ways, each once."""
 
-    def __init__(self, data: Dataset, folder: Path) -> None:
-        self._data, self._folder = data, folder
+    def __init__(self, data: Dataset, folder: Path, seed: int) -> None:
+        self._data, self._folder, self._seed = data, folder, seed
         self._found: dict[str, Any] = {}
 
     def of(self, set_name: str, way: str, spec: InputSpec) -> Any:
@@ -91,7 +92,7 @@ class Readings:
             "quality 70": lambda _n, picture: model_input(_again(picture, 70), spec),
             "varied": lambda n, picture: varied_input(picture, spec, np.random.default_rng(n)),
         }
-        key = f"{set_name}-{way}-{spec.decoding}".replace(" ", "_")
+        key = f"{self._seed}-{set_name}-{way}-{spec.decoding}".replace(" ", "_")
         if key not in self._found:
             file = self._folder / f"{abs(hash(key))}.npy"
             samples = self._data.of(set_name)
@@ -180,8 +181,12 @@ def main() -> None:
             if share:
                 name = f"{rules[by][0]} and {text}" if by in rules else text
                 rules[by] = name, spec
-        readings, rows = Readings(data, Path(folder)), {}
+        rows: dict[str, list[dict[str, Any]]] = {}
         for seed in range(args.seeds):
+            paths = {sample.file: sample.path for sample in data.samples}
+            samples = load_dataset(args.dataset, seed=seed).samples
+            split = replace(data, samples=tuple(replace(s, path=paths[s.file]) for s in samples))
+            readings = Readings(split, Path(folder), seed)
             for name, spec in rules.values():
                 chosen = settings.replace(seed=seed)
                 found = measure(readings, spec, chosen, len(data.labels))
