@@ -14,7 +14,7 @@ from edge.core.jpeg import JPEGDecoding
 from edge.core.terms import Pixels
 from edge.core.view import ViewConfig
 from edge.inspection.preprocessing import InputSpec, crop_slices, to_model_input
-from edge.inspection.view_crop import Slices, ViewCrop
+from edge.inspection.view_crop import ViewCrop
 
 REDUCTIONS = (8, 4, 2)
 
@@ -59,14 +59,8 @@ def jpeg_decoding(width: int, height: int, crop: ViewCrop, spec: InputSpec) -> J
 def _multiple(width: int, height: int, crop: ViewCrop, spec: InputSpec, divisor: int) -> float:
     """The least size of a region in units of the model's input, both sides divided."""
     regions = _regions(-(-width // divisor), -(-height // divisor), crop, spec, divisor)
-    sides = [
-        side
-        for rows, columns in regions
-        for side in (
-            (rows.stop - rows.start) / spec.height,
-            (columns.stop - columns.start) / spec.width,
-        )
-    ]
+    sides = [(bottom - top) / spec.height for top, bottom, _, _ in regions]
+    sides += [(right - left) / spec.width for _, _, left, right in regions]
     return min(sides) * crop.least_scale(width, height) if sides else 0.0
 
 
@@ -76,18 +70,15 @@ def _edges_are_multiples(
     """Whether model/1 would reduce: no perspective, all edges on whole pixels afterwards."""
     if crop.has_perspective or width % divisor or height % divisor:
         return False
-    edges = [
-        edge
-        for rows, columns in _regions(width, height, crop, spec)
-        for edge in (rows.start, rows.stop, columns.start, columns.stop)
-    ]
-    return not any(edge % divisor for edge in edges)
+    regions = _regions(width, height, crop, spec)
+    return not any(edge % divisor for edges in regions for edge in edges)
 
 
 def _regions(
     width: int, height: int, crop: ViewCrop, spec: InputSpec, reduced: int = 1
-) -> list[Slices]:
-    """The model's own region within each of the view's; none when the view does not fit."""
+) -> list[tuple[int, int, int, int]]:
+    """Top, bottom, left and right of the model's own region within each of the view's; none when
+    the view does not fit."""
     try:
         found = crop.slices(width, height, reduced).values()
     except PictureError:
@@ -95,10 +86,6 @@ def _regions(
     regions = []
     for rows, columns in found:
         y, x = crop_slices(rows.stop - rows.start, columns.stop - columns.start, spec.region)
-        regions.append(
-            (
-                slice(rows.start + y.start, rows.start + y.stop),
-                slice(columns.start + x.start, columns.start + x.stop),
-            )
-        )
+        top, left = rows.start, columns.start
+        regions.append((top + y.start, top + y.stop, left + x.start, left + x.stop))
     return regions

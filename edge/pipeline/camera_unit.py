@@ -182,4 +182,4 @@ class CameraUnit:
         return self._open(self.config, self._clock, self._items, self._decoding, self._demand)
 
     def _decoding(self, width: int, height: int) -> JPEGDecoding:
-        return self._model.jpeg_decoding(width, height, self._crop)
+        return self._model.inspector.jpeg_decoding(width, height, self._crop)

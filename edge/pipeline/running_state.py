@@ -4,9 +4,8 @@ from collections.abc import Mapping
 
 from edge.capture import FaultKind
 from edge.capture.reader import Reader
-from edge.core.jpeg import JPEGDecoding
 from edge.core.threads import CopyOnWriteDict
-from edge.inspection import Inspector, ViewCrop
+from edge.inspection import Inspector
 from edge.pipeline.part_tracker import PartTracker
 
 
@@ -39,7 +38,3 @@ class RunningModel:
     def adopt(self, inspector: Inspector) -> None:
         """Another model judges from now on, or the same one again."""
         self.inspector = inspector
-
-    def jpeg_decoding(self, width: int, height: int, crop: ViewCrop) -> JPEGDecoding:
-        """How a camera decodes a JPEG of this size in pixels for the model."""
-        return self.inspector.jpeg_decoding(width, height, crop)

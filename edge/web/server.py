@@ -200,18 +200,10 @@ class WebServer:
             except PictureError as error:
                 raise BadRequest(str(error)) from error
             self._seq += 1
-            verdict = judge(
-                Frame(
-                    camera,
-                    self._seq,
-                    pixels,
-                    now,
-                    tick,
-                    item=name,
-                    encoded=picture,
-                    reduced=reduced,
-                )
+            frame = Frame(
+                camera, self._seq, pixels, now, tick, item=name, encoded=picture, reduced=reduced
             )
+            verdict = judge(frame)
         body = sent_body(stored_body(verdict, seq=0), replayed=False)
         return Response(body, mimetype="application/json")
 

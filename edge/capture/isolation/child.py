@@ -195,16 +195,10 @@ def _first_shape(channel: Channel, camera: DrivenCamera, stop: StopEvent) -> Sha
         encoded = camera.retrieve_encoded() if camera.gives_jpeg else None
         read = camera.retrieve(None) if encoded is None else decode_read(encoded, JPEGDecoding(8))
         if read.pixels is not None:
-            return _whole_shape(read)
+            return read.size[1], read.size[0], 3
         if encoded is not None and encoded.encoded is not None:
             header = encoded.encoded.header
             return header.height, header.width, 3
-
-
-def _whole_shape(read: CameraRead) -> Shape:
-    """The shape of the frame when it is decoded whole and in colour."""
-    width, height = read.size
-    return height, width, 3
 
 
 def _retrieve(
@@ -228,10 +222,10 @@ def _unusable(read: CameraRead, writer: FrameRingWriter, shape: Shape) -> str | 
     """
     if read.pixels is None:
         return str(read.fault)
-    found = _whole_shape(read)
-    if found != shape:
+    width, height = read.size
+    if (height, width) != shape[:2]:
         raise CameraError(
-            f"wrong size: pictures were {shape[1]}×{shape[0]}, now {found[1]}×{found[0]}; check "
+            f"wrong size: pictures were {shape[1]}×{shape[0]}, now {width}×{height}; check "
             "the camera's settings",
             kind="wrong_size",
         )

@@ -190,12 +190,8 @@ class IsolatedCamera:
             or answer.luma > request.luma
         ):
             raise self._malformed(answer)
-        pixels, jpeg = ring.take(
-            request.slot,
-            request.number,
-            JPEGDecoding(answer.reduction, answer.luma),
-            answer.jpeg_bytes,
-        )
+        how = JPEGDecoding(answer.reduction, answer.luma)
+        pixels, jpeg = ring.take(request.slot, request.number, how, answer.jpeg_bytes)
         encoded = None
         if jpeg:
             encoded = EncodedPicture(
