@@ -211,15 +211,15 @@ class Publisher:
             self._events.clear()
             connection.open()
             accepted = await_connack(self._events.next, self._clock.tick, self._is_leaving, self.at)
-            self._begin(connection, accepted)
-            self._send_until_end(connection)
+            self._send_until_end(connection, accepted)
             self._say_goodbye(connection)
         finally:
             connection.close()
 
-    def _send_until_end(self, connection: Connection) -> None:
+    def _send_until_end(self, connection: Connection, accepted: Connected) -> None:
         """Raises BrokerConnectionError, after the cause was looked for."""
         try:
+            self._begin(connection, accepted)
             while self._new_config is None and not self._finished():
                 for event in self._events.drain(self._fill(connection)):
                     self._handle(event)
