@@ -86,7 +86,7 @@ def test_without_a_rule_jpegs_are_whole_and_in_colour() -> None:
 
 def test_grey_models_need_the_luma_only() -> None:
     """Whole or reduced; a model of colours must not ask for it."""
-    grey = {"colour": "grey", "channels": 1}
+    grey: dict[str, Any] = {"colour": "grey", "channels": 1}
     whole = input_spec(**grey, decoding=DecodingRule(luma=True))
     assert jpeg_decoding(1920, 1080, crop(), whole) == JPEGDecoding(1, luma=True)
     rule = DecodingRule(smallest_multiple=1.5, luma=True)
