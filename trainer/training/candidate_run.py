@@ -2,7 +2,6 @@
 
 import time
 from dataclasses import asdict, dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -106,14 +105,7 @@ def run_candidate(
     )
     for reason in reasons:
         display.say(f"               {reason}")
-    load = partial(
-        load_sets,
-        context.data,
-        context.fingerprint,
-        folder=context.folder,
-        progress=display.reading,
-    )
-    sets = load(spec=input_spec, varied=input_spec.reduces)
+    sets = _load(context, input_spec, display)
     preview = context.folder / f"{version}.png"
     write_preview(preview, sets["train"], context.data.labels, settings.variations, settings.seed)
     display.say(f"preview        {preview}")
@@ -127,10 +119,10 @@ def run_candidate(
         checkpoint=checkpoint,
     )
     if input_spec.reduces:
-        decoding = choose_rule(
-            decoding, model, validation, sets["validation"], folder=context.folder
-        )
-        sets = sets if decoding.input == input_spec else load(spec=decoding.input)
+        held_out = sets["validation"]
+        decoding = choose_rule(decoding, model, validation, held_out, folder=context.folder)
+        if not decoding.input.reduces:
+            sets = _load(context, decoding.input, display)
     display.say(f"decoding       {decoding.reason}")
     held_out = sets["validation"]
     scores = 1 - probabilities(model, None, held_out.pictures)[:, 0]
@@ -148,6 +140,17 @@ def run_candidate(
         milliseconds=int8_milliseconds(model) if timed else None,
         preview=preview,
         seconds=time.monotonic() - started,
+    )
+
+
+def _load(context: RunContext, spec: InputSpec, display: Display) -> dict[SetName, LabelledArrays]:
+    return load_sets(
+        context.data,
+        context.fingerprint,
+        spec,
+        context.folder,
+        display.reading,
+        varied=spec.reduces,
     )
 
 
