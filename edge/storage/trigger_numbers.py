@@ -43,9 +43,10 @@ class TriggerNumbers:
         self._turn = newest["turn"] if newest else 0
         self._last: dict[str, int] = dict(newest["last"]) if newest else {}
         same_boot = newest and newest["boot_id"] == boot_id != "unknown"
-        # also a camera that is not in the record may have used numbers
-        self._skipped = _SKIPPED if newest and not newest["settled"] and not same_boot else 0
-        self._last = {camera: last + self._skipped for camera, last in self._last.items()}
+        skipped = _SKIPPED if newest and not newest["settled"] and not same_boot else 0
+        self._last = {camera: last + skipped for camera, last in self._last.items()}
+        # a camera that is not in the record may have used numbers before an earlier power cut
+        self._others = (newest.get("others", 0) if newest else 0) + skipped
         if create or newest:
             self._write(settled=False)
             self._flush()
@@ -53,7 +54,7 @@ class TriggerNumbers:
     def next(self, camera: str) -> int:
         """The number of a camera's new trigger."""
         with self._lock:
-            self._last[camera] = self._last.get(camera, self._skipped) + 1
+            self._last[camera] = self._last.get(camera, self._others) + 1
             self._write(settled=False)
             return self._last[camera]
 
@@ -79,6 +80,7 @@ class TriggerNumbers:
             "boot_id": self._boot_id,
             "settled": settled,
             "last": self._last,
+            "others": self._others,
         }
         try:
             if self._file is None:

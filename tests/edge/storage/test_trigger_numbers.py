@@ -6,7 +6,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from edge.storage.trigger_numbers import TriggerNumbers
@@ -69,6 +69,7 @@ def test_a_power_cut_after_an_end_in_order(tmp_path: Path) -> None:
 
 
 @settings(max_examples=100, deadline=None)
+@example(ends=[("reboot", 1), ("stop", 0), ("stop", 1)], torn=0)
 @given(
     ends=st.lists(
         st.tuples(st.sampled_from(["stop", "kill", "reboot"]), st.integers(0, 5)), max_size=8
