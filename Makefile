@@ -20,7 +20,7 @@ INSTALLED := $(VENV)/installed
 help: ## what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 22
 
-demo: $(INSTALLED)-demo ## train, convert, run: verdicts for real pictures, in three to fourteen minutes
+demo: $(INSTALLED)-demo ## train, convert, run: verdicts for real pictures, a few minutes after the downloads
 	@$(BIN)/python -m scripts.demo
 
 check: $(INSTALLED)-check ## under a minute, without TensorFlow: linters, types of changed files, fast tests

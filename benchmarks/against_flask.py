@@ -5,7 +5,7 @@
 
 Both get the same pictures, in turns of 0.4 s. The app decodes and resizes what is uploaded,
 calls `model.predict` and answers JSON; it is asked over HTTP on the loopback, by as many clients at
-once as there are cores, each with one connection. Without --keras it holds the demo's network
+once as there are cores, each with one connection. Without --keras it holds the plain CNN
 (`baseline`), untrained, at the size of the configured model: it costs the same. The daemon plays
 the pictures, stores each verdict and has it acknowledged: with one camera and worker, and as it is
 installed, with as many as there are cores; the app uses all of them in both. What counts is the

@@ -67,8 +67,8 @@ def run_bare(config: Config, inspector: Inspector, frames: int) -> None:
     header = open_picture(path).header
     for _ in range(frames):
         picture = EncodedPicture(path.read_bytes(), path.name, header)
-        pixels, reduced = inspector.decode(picture, framing)
-        inspector.classify(inspector.prepare(pixels, reduced))
+        pixels, _reduced = inspector.decode(picture, framing)
+        inspector.classify(inspector.prepare(pixels))
 
 
 class FrameWay:

@@ -11,24 +11,19 @@ from converter.loading import SourceModel, SourceOverrides, load_source_model
 from converter.packaging import check_output, content_version, tool_versions, write_atomically
 from converter.quantization import CALIBRATION_PICTURES, SCHEMES, CalibrationSet, choose_calibration
 from converter.selection import (
-    DecodeParity,
     GateLimits,
-    ParityModel,
     SchemeSelection,
     SchemeSelector,
     SchemeTrial,
     TrialFigures,
     check_calibration,
-    measure_parity,
     refusal,
     refuse_slow,
     refuse_unlearned,
 )
-from converter.selection.scheme_trial import Scores
 from converter.tflite import Runner, find_runners
 from edge.core.errors import DatasetError, MissingPartError
-from edge.core.terms import Decoding, Pixels
-from edge.inspection import InspectionSpec, Thresholds, pack_model_file
+from edge.inspection import InspectionSpec, Thresholds, pack_model_file, schema_of
 from trainer.data import Dataset, load_pictures, load_recorded
 from trainer.device_latency import LatencyBudget
 from trainer.device_latency.latency_budget import latency_budget
@@ -75,7 +70,6 @@ class Conversion:
     figures: TrialFigures
     source: SourceModel
     evaluation_set: EvaluationSet
-    parity: DecodeParity
     budget: LatencyBudget | None = None
 
 
@@ -110,15 +104,13 @@ def convert(
     chosen = selection.chosen
     if chosen is None or chosen.built_model is None or chosen.figures is None:
         raise refusal(source.file, selection.trials, budget)
-    parity = _parity(chosen, source, evaluation_set, runners[0], progress)
     quantisation = _quantisation(selection, chosen, chosen.figures, len(calibration.samples))
     spec = _spec(
         source,
         chosen,
         version=request.model_version,
         data={"fingerprint": fingerprint, "pictures": dataset.counts()},
-        quantisation=quantisation | {"parity": parity.as_json()},
-        decoding=parity.decoding,
+        quantisation=quantisation,
     )
     content = pack_model_file(
         chosen.built_model.tflite, source.spec.labels, spec, chosen.figures.golden_files
@@ -134,7 +126,6 @@ def convert(
         figures=chosen.figures,
         source=source,
         evaluation_set=evaluation_set,
-        parity=parity,
         budget=budget,
     )
 
@@ -176,29 +167,6 @@ def _thresholds(chosen: SchemeTrial) -> Thresholds:
     return chosen.thresholds if chosen.figures.converted.learned else NOTHING_PASSES
 
 
-def _parity(
-    chosen: SchemeTrial,
-    source: SourceModel,
-    evaluation_set: EvaluationSet,
-    first: Runner,
-    progress: Progress,
-) -> DecodeParity:
-    """Compares the model's verdicts on whole JPEGs and on JPEGs decoded at reduced scale."""
-    assert chosen.built_model is not None
-    assert chosen.figures is not None
-    runner, tflite = first.with_kernels(chosen.kernels), chosen.built_model.tflite
-
-    def scores(pictures: Pixels) -> Scores:
-        return evaluation_set.score_rule.from_rows(runner.rows(tflite, pictures, source.file)[0])
-
-    return measure_parity(
-        ParityModel(source.input, _thresholds(chosen), scores),
-        evaluation_set.test.samples,
-        chosen.figures.golden_files,
-        lambda done, total: progress("judging JPEGs at reduced scale", done, total),
-    )
-
-
 def _spec(
     source: SourceModel,
     chosen: SchemeTrial,
@@ -206,19 +174,18 @@ def _spec(
     version: str | None,
     data: dict[str, Any],
     quantisation: dict[str, Any],
-    decoding: Decoding,
 ) -> InspectionSpec:
     """inspection.json of the finished model file."""
     assert chosen.built_model is not None
     assert chosen.figures is not None
     return InspectionSpec(
+        schema_=schema_of(source.input),
         name=source.spec.name,
         version=version or content_version(chosen.built_model.tflite),
         ok_label=source.spec.ok_label,
         input=source.input,
         output=source.converted_output,
         kernels=chosen.kernels,
-        decoding=decoding,
         thresholds=_thresholds(chosen),
         metrics=chosen.figures.converted.as_json(),
         quantisation=quantisation,

@@ -83,7 +83,7 @@ class Daemon:
         self._session = uuid.uuid4().hex
         self._supervisor_stop = StopEvent()  # set last: the supervisor also watches the shutdown
         self._notifier = SystemdNotifier()
-        self._model = RunningModel(_tested_inspector(config))
+        self._model = RunningModel(_tested_inspector(config, path))
         self._cameras, self._latencies = RunningCameras(), Latencies()
         self._progress = Progress()
         self._reload_state, self._reload_queue = ReloadState(config), ReloadQueue()
@@ -330,9 +330,9 @@ class Daemon:
             os._exit(EXIT_DONE)
 
 
-def _tested_inspector(config: Config) -> Inspector:
+def _tested_inspector(config: Config, path: Path | None) -> Inspector:
     """Loads the model, and checks its golden pictures and the cameras' views."""
-    inspector = build_inspector(config)
+    inspector = build_inspector(config, path)
     check_views(config.cameras, inspector.input)
     log.info(
         "model %s %s on %s: %d golden pictures score as tested",

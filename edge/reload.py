@@ -180,7 +180,9 @@ class Reconfiguration:
         inspector = self.model.inspector
         if changes.model or changes.decision:
             try:
-                inspector = build_inspector(config)
+                inspector = build_inspector(config, self.path)
+            except ConfigError:
+                raise
             except EdgeInspectError as error:
                 place = key_position(self.path, "model", "path")
                 raise ConfigError([f"{place}: {error}"]) from error

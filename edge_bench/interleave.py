@@ -182,15 +182,9 @@ def refuse_losses(stored: int, acked: int, waiting: int) -> None:
 
 
 def refuse_faults(last: HealthSample) -> None:
-    """Raises InvalidRunError when the daemon had errors, decoded differently from the bare loop, or
-    did not judge every picture."""
+    """Raises InvalidRunError when the daemon had errors or did not judge every picture."""
     if last.errors:
         raise InvalidRunError(last.error_text)
-    if not last.body["decoding"]["reduced"]:
-        raise InvalidRunError(
-            "these pictures get other verdicts at reduced scale, so the daemon decoded them whole; "
-            "measure with pictures of your cameras (--pictures), or set model.decoding: whole"
-        )
     missing = last.frames - last.skipped - last.verdicts
     if missing > _MAX_PENDING * len(last.body["cameras"]):
         raise InvalidRunError(f"of {last.frames} pictures {missing} were not judged")

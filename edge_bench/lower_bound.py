@@ -32,7 +32,7 @@ _WARM_UP_FRAMES = 5
 
 
 def decode_jpeg(data: bytes, inspector: Inspector, crop: ViewCrop) -> tuple[Pixels, int]:
-    """Decodes as the daemon does: uint8, (height, width, 3), BGR, and the divisor of both sides."""
+    """Decodes as the daemon does, by the model's rule: the pixels and the divisor of both sides."""
     return inspector.decode(examine_picture(data, "bench"), crop)
 
 
@@ -129,7 +129,7 @@ class Loop:
         pixels, self._reduced = self._decode(self._data[number % len(self._data)])
         decoded = tick()
         (cut,) = self._crop.cut(pixels, self._reduced).values()
-        picture = self._inspector.prepare(cut, self._reduced)
+        picture = self._inspector.prepare(cut)
         prepared = tick()
         self._inspector.classify(picture)
         return started, decoded, prepared, tick()

@@ -10,11 +10,11 @@ from pathlib import Path
 from edge.capture import (
     Camera,
     CameraFactory,
+    DecodingOf,
     DemandGate,
     ForkServerClient,
     ItemLedger,
     OpenCamera,
-    Reduction,
 )
 from edge.capture.isolation.isolated_camera import IsolatedCamera
 from edge.cli.run import run
@@ -48,12 +48,12 @@ def raw_opener(fork_server: ForkServerClient) -> OpenCamera:
         config: CameraConfig,
         clock: Clock,
         ledger: ItemLedger,
-        reduction: Reduction,
+        decoding_of: DecodingOf,
         demand: DemandGate | None,
     ) -> Camera:
         if config.kind == "v4l2":
             return IsolatedCamera(config, clock, fork_server, _DRIVERS)
-        return factory.open(config, clock, ledger, reduction, demand)
+        return factory.open(config, clock, ledger, decoding_of, demand)
 
     return open_camera
 

@@ -63,29 +63,29 @@ BREAKAGES = [
     Breakage(
         "a JPEG is decoded smaller than the model's input",
         Edit(
-            "edge.inspection.scaled_decode:_may_be_divided",
-            "bool(height >= spec.height and width >= spec.width)",
-            "True",
+            "edge.inspection.decoding:_multiple",
+            "min(sides) * crop.least_scale(width, height) if sides else 0.0",
+            "99.0",
         ),
-        "tests/edge/inspection/test_scaled_decode.py",
+        "tests/edge/inspection/test_decoding.py",
     ),
     Breakage(
         "a reduced picture is cut at another place",
         Edit(
-            "edge.inspection.scaled_decode:_may_be_divided",
-            "any((edge % divisor for edge in edges))",
-            "False",
+            "edge.inspection.view_crop:_slices",
+            "(number / reduced for number in box)",
+            "box",
         ),
-        "tests/edge/inspection/test_scaled_decode.py",
+        "tests/edge/inspection/test_decoding.py",
     ),
     Breakage(
-        "verdicts that flip at reduced scale change nothing",
+        "golden pictures are decoded whole, though the model reduces",
         Edit(
-            "edge.pipeline.decode_parity:DecodeParity.note",
-            "self.holds and self.flips > max(1.0, LIMIT * self.compared)",
-            "False",
+            "edge.inspection.inspector:Inspector.check_golden",
+            "model_input(encoded, spec, pinned=True)",
+            "model_input(encoded, spec.replace(decoding=None), pinned=True)",
         ),
-        "tests/edge/pipeline/test_decode_parity.py",
+        "tests/edge/inspection/test_decoding.py",
     ),
     Breakage(
         "a fault becomes pass",
@@ -226,7 +226,7 @@ BREAKAGES = [
         "a picture cropped to the camera's view is cropped again",
         Edit(
             "edge.inspection.inspector:Inspector.prepare",
-            "to_model_input(pixels, self.input, reduced=reduced)",
+            "to_model_input(pixels, self.input)",
             "preprocess(pixels, self.input)",
         ),
         "tests/edge/inspection/test_model_view.py",
@@ -235,8 +235,8 @@ BREAKAGES = [
         "golden pictures are not cropped",
         Edit(
             "edge.inspection.inspector:Inspector.check_golden",
-            "preprocess(pixels, self.input, pinned=True)",
-            "to_model_input(pixels, self.input, pinned=True)",
+            "model_input(encoded, spec, pinned=True)",
+            "model_input(encoded, spec.replace(view=None), pinned=True)",
         ),
         "tests/edge/inspection/test_model_view.py",
     ),
@@ -551,8 +551,10 @@ BREAKAGES = [
         "a JPEG that is damaged inside is judged",
         Edit(
             "edge.core.jpeg:_pixels",
-            "simplejpeg.decode_jpeg(data, 'BGR', min_width=width, min_height=height, strict=True)",
-            "simplejpeg.decode_jpeg(data, 'BGR', min_width=width, min_height=height, strict=False)",
+            "simplejpeg.decode_jpeg("
+            "data, colours, min_width=width, min_height=height, strict=True)",
+            "simplejpeg.decode_jpeg("
+            "data, colours, min_width=width, min_height=height, strict=False)",
         ),
         "tests/edge/core/test_jpeg.py",
     ),

@@ -6,7 +6,7 @@ Each NAME=DATASET is trained by `edge-train DATASET -o FOLDER/NAME-sSEED --netwo
 --no-baseline --seed SEED` and converted by `edge-convert`, one after the other, each timed; what
 is finished in FOLDER is not done again. What stands after `--` goes to edge-train in place of
 `--network pretrained --no-baseline`. The figures are those that each model file says of itself.
-`--beside` is a .tflite, such as the demo's, whose time is measured alternately with the others:
+`--beside` is a .tflite, such as a plain CNN's, whose time is measured alternately with the others:
 milliseconds depend on the machine, ratios hardly.
 """
 

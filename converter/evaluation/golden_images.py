@@ -69,7 +69,8 @@ def golden_files(samples: Sequence[Sample], spec: InputSpec) -> list[GoldenFile]
     """The chosen samples as files. Raises DatasetError when a picture no longer exists.
 
     A small file keeps the camera's bytes, so that the box also checks its decoder. A large one
-    becomes a PNG in which the region of interest has the model's size.
+    becomes a smaller one: a PNG in which the region of interest has the model's size, or, for a
+    model that reduces JPEGs, a JPEG that it still reduces.
     """
     files: list[GoldenFile] = []
     for at, sample in enumerate(samples, start=1):
@@ -81,22 +82,25 @@ def golden_files(samples: Sequence[Sample], spec: InputSpec) -> list[GoldenFile]
             ) from error
         suffix = sample.path.suffix.lower()
         if len(content) > MAX_BYTES:
-            content, suffix = _shrunk(content, sample.path, spec), ".png"
+            content, suffix = _shrunk(content, sample.path, spec)
         label = re.sub(r"[^\w.-]+", "_", sample.label)
         files.append(GoldenFile(f"{GOLDEN}{at:02d}-{label}{suffix}", sample.label, content))
     return files
 
 
-def _shrunk(content: bytes, path: Path, spec: InputSpec) -> bytes:
+def _shrunk(content: bytes, path: Path, spec: InputSpec) -> tuple[bytes, str]:
+    """The content of the smaller file and its suffix."""
     pixels = decode_picture(content, str(path))
     _, _, w, h = spec.region or (0.0, 0.0, 1.0, 1.0)
-    size = max(1, round(spec.width / w)), max(1, round(spec.height / h))
+    times = 2.0 * (spec.decoding.smallest_multiple or 1) if spec.decoding and spec.reduces else 1.0
+    size = max(1, math.ceil(times * spec.width / w)), max(1, math.ceil(times * spec.height / h))
     if spec.view is not None:
         size = _size_before_view(pixels, spec.view, size)
     if size[0] < pixels.shape[1] and size[1] < pixels.shape[0]:
         pixels = np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8)
-    _, png = cv2.imencode(".png", pixels)
-    return png.tobytes()
+    suffix = ".jpg" if spec.reduces else ".png"
+    _, data = cv2.imencode(suffix, pixels)
+    return data.tobytes(), suffix
 
 
 def _size_before_view(

@@ -9,7 +9,7 @@ import numpy as np
 from converter.convert import Conversion
 from converter.evaluation import is_flip
 from converter.report.bar_chart import STYLE, bar_chart
-from converter.report.latency_text import parity_text
+from converter.report.latency_text import decoding_text
 from converter.report.speed import speed_section
 from converter.report.text import SCHEME_WORDS, headings, scheme_groups, scheme_rows
 from edge.core.image import read_picture
@@ -155,27 +155,11 @@ def _layers(conversion: Conversion) -> str:
 
 
 def _decoding(conversion: Conversion) -> str:
-    found = conversion.parity
-    rows = [
-        ["test pictures", f"{found.pictures}"],
-        ["large enough to be reduced", f"{found.concerned}"],
-        ["of these, encoded as JPEG", f"{found.encoded}"],
-        ["verdicts that change", f"{len(found.flips)}"],
-        ["largest change of a score", f"{found.largest_change:.4f}"],
-        ["mean change of a score", f"{found.mean_change:.5f}"],
-        ["golden pictures large enough", f"{found.golden_concerned}"],
-        ["golden pictures that change", ", ".join(found.golden_flips) or "0"],
-    ]
     return section(
-        "JPEGs decoded at reduced scale",
-        paragraph(f"{parity_text(found.as_json())}."),
-        table(["each JPEG decoded whole and reduced", ""], rows),
-        paragraph(f"Changed: {', '.join(found.flips)}.", "hint") if found.flips else "",
+        "Decoding of JPEGs",
         paragraph(
-            "If the file allows it, a box decodes a JPEG at half, a quarter or an eighth of its "
-            "size when the model needs no more. The file allows it if at most 0.5 % of the "
-            "verdicts change and no golden picture changes.",
-            "hint",
+            f"A box decodes JPEGs {decoding_text(conversion.spec)}. Training, thresholds, golden "
+            "pictures and the figures of this page do the same."
         ),
     )
 

@@ -1,10 +1,9 @@
 """Texts on latency and JPEG decoding on the box."""
 
 from pathlib import Path
-from typing import Any
 
 from converter.convert import Conversion
-from converter.selection.decode_parity import MIN_CONCERNED
+from edge.inspection import InspectionSpec
 from trainer.device_latency import CostTable, format_ms
 
 
@@ -22,28 +21,15 @@ def latency_lines(conversion: Conversion) -> list[str]:
     ]
 
 
-def parity_text(parity: dict[str, Any]) -> str:
-    """The effect of JPEG decoding at reduced scale on the test verdicts."""
-    pictures, concerned, flips = parity["pictures"], parity["concerned"], parity["flips"]
-    if not concerned:
-        return (
-            f"not allowed: none of {pictures} test pictures is large enough to be reduced, so "
-            "the effect is unknown"
-        )
-    golden = parity["golden_flips"]
-    text = (
-        f"{flips} of {concerned} verdicts change ({pictures} test pictures), the largest change "
-        f"of a score is {parity['largest_score_change']:.4f}, the mean "
-        f"{parity['mean_score_change']:.4f}"
-    )
-    if golden:
-        text += f"; golden pictures change: {', '.join(golden)}"
-    if parity["encoded"]:
-        text += f"; {parity['encoded']} are no JPEGs and were encoded with quality 95"
-    if concerned < MIN_CONCERNED:
-        text += f"; at least {MIN_CONCERNED} large enough pictures are needed"
-    allowed = "allowed" if parity["decoding"] == "reduced" else "not allowed"
-    return f"{allowed}: {text}"
+def decoding_text(spec: InspectionSpec) -> str:
+    """How a box decodes JPEGs for this model."""
+    if spec.decoding == "reduced":
+        return "at the scale that the model needs, as model/1 permits it"
+    rule = spec.input.decoding
+    words = "whole"
+    if rule is not None and rule.smallest_multiple is not None:
+        words = f"at the smallest scale that leaves {rule.smallest_multiple:g} × the input's sides"
+    return f"{words}, grey levels only" if rule is not None and rule.luma else words
 
 
 def figures_text(figures: CostTable, output: Path) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 from converter.convert import Conversion
 from converter.evaluation import ModelDiff
-from converter.report.latency_text import latency_lines, parity_text
+from converter.report.latency_text import decoding_text, latency_lines
 from converter.selection import SchemeSelection, SchemeTrial
 from edge.inspection import InspectionSpec, ModelFile
 from trainer.data.synthetic_set import SYNTHETIC_NOTE
@@ -51,7 +51,7 @@ def conversion_text(conversion: Conversion) -> str:
         "",
         f"gate passed: {moved}",
         f"thresholds: fail from {at.reject_at:.4f}, review from {at.review_from:.4f}",
-        f"JPEGs at reduced scale: {parity_text(spec.quantisation['parity'])}",
+        f"JPEGs are decoded {decoding_text(spec)}",
         f"{len(spec.golden)} golden pictures inside; {_checked_with(spec.quantisation)}",
         "",
         "next: set model.path in config.yaml to this file and run: edge-inspect check",
@@ -191,7 +191,7 @@ def model_text(file: ModelFile) -> str:
         _line("", f"chosen {spec.thresholds.chosen}"),
         *_metrics(spec.metrics),
         *_quantisation(spec.quantisation),
-        _line("JPEGs", _decoding(spec)),
+        _line("JPEGs", f"decoded {decoding_text(spec)}"),
         *([_line("painted", SYNTHETIC_NOTE)] if spec.data.get("painted") else []),
         _line("data", f"fingerprint {spec.data.get('fingerprint', 'not recorded')}"),
         _line("tools", ", ".join(f"{k} {v}" for k, v in sorted(spec.tools.items()))),
@@ -306,14 +306,6 @@ def difference_text(found: ModelDiff) -> str:
     if found.sheet is not None:
         lines.append(f"contact sheet: {found.sheet}")
     return "\n".join(lines)
-
-
-def _decoding(spec: InspectionSpec) -> str:
-    way = "at the scale that the model needs" if spec.decoding == "reduced" else "whole"
-    try:
-        return f"decoded {way}; reduced scale is {parity_text(spec.quantisation['parity'])}"
-    except (KeyError, TypeError, ValueError):
-        return f"decoded {way}"
 
 
 def _oldest(quantisation: dict[str, Any]) -> list[str]:

@@ -10,8 +10,8 @@ from converter.quantization import CalibrationSet
 from converter.selection.latency_gate import suggest_networks
 from converter.selection.scheme_trial import SchemeTrial
 from edge.core.errors import RefusedError
-from edge.core.image import read_picture
-from edge.inspection import InputSpec, preprocess
+from edge.core.image import open_picture
+from edge.inspection import InputSpec, model_input
 from trainer.device_latency import LatencyBudget
 
 
@@ -116,7 +116,7 @@ def check_calibration(
         found.append(f"their shape is {calibration.pictures.shape[1:]}, not {input_spec.shape}")
     else:
         for sample, picture in zip(samples, calibration.pictures):
-            if not np.array_equal(picture, preprocess(read_picture(sample.path), input_spec)):
+            if not np.array_equal(picture, model_input(open_picture(sample.path), input_spec)):
                 found.append(f"{sample.file} differs from the preprocessing of the box")
                 break
     if found:

@@ -21,9 +21,9 @@ from converter.loading import SourceModel
 from converter.quantization import BuiltModel
 from converter.tflite import Runner
 from edge.core.errors import ModelError
-from edge.core.image import decode_picture
+from edge.core.image import examine_picture
 from edge.core.terms import Kernels
-from edge.inspection import GoldenPicture, Thresholds, preprocess
+from edge.inspection import GoldenPicture, Thresholds, model_input
 from trainer.device_latency import Estimate
 from trainer.evaluation import Evaluation, evaluate
 
@@ -168,7 +168,7 @@ def evaluate_scheme(
     files = golden_files([test.samples[place] for place in chosen], source.input)
     pictures = np.stack(
         [
-            preprocess(decode_picture(file.content, file.name), source.input, pinned=True)
+            model_input(examine_picture(file.content, file.name), source.input, pinned=True)
             for file in files
         ]
     )

@@ -8,12 +8,12 @@ from edge.capture.camera import (
     FAULT_KINDS,
     Camera,
     CameraRead,
+    DecodingOf,
     DrivenCamera,
     FaultKind,
     HandedOut,
     ItemLedger,
     Pixels,
-    Reduction,
 )
 from edge.capture.factory import CameraFactory, OpenCamera
 from edge.capture.isolation.demand import DemandGate
@@ -24,6 +24,7 @@ __all__ = [
     "Camera",
     "CameraFactory",
     "CameraRead",
+    "DecodingOf",
     "DemandGate",
     "DrivenCamera",
     "FaultKind",
@@ -32,5 +33,4 @@ __all__ = [
     "ItemLedger",
     "OpenCamera",
     "Pixels",
-    "Reduction",
 ]

@@ -14,12 +14,13 @@ from numpy.typing import NDArray
 
 from edge.core.clock import StopEvent
 from edge.core.errors import CameraError, PictureError
-from edge.core.frame import Frame
+from edge.core.frame import Frame, whole_size
 from edge.core.image import EncodedPicture
+from edge.core.jpeg import WHOLE, JPEGDecoding
 from edge.core.text import escape
 
 Pixels = NDArray[np.uint8]
-Reduction = Callable[[int, int], int]  # divisor of both sides, from width and height in pixels
+DecodingOf = Callable[[int, int], JPEGDecoding]  # from width and height in pixels
 FaultKind = Literal[
     "lost",
     "silent",
@@ -41,8 +42,8 @@ FAULT_KINDS: tuple[FaultKind, ...] = get_args(FaultKind)
 class CameraRead:
     """The result of one `read`: a picture or a fault.
 
-    pixels         BGR uint8, shape (height, width, 3), both sides divided by `reduced`; None for a
-                   fault, and while only `encoded` exists
+    pixels         BGR uint8, shape (height, width, 3), or grey, (height, width, 1), both sides
+                   divided by `reduced`; None for a fault, and while only `encoded` exists
     item, receipt  as in `Frame`
     fault          why there is no picture, in one sentence; `fault_kind` is its kind
     captured_tick  capture time from the driver, monotonic seconds; None when it reports none
@@ -62,20 +63,24 @@ class CameraRead:
     reduced: int = 1
     repeats: int = 0
 
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height of the whole picture in pixels; 0, 0 without decoded pixels."""
+        if self.pixels is None:
+            return 0, 0
+        return whole_size(self.pixels, self.reduced, self.encoded)
+
     def decoded(self) -> Pixels | None:
         """The pixels of the whole picture; None without a picture. Raises PictureError."""
         return self.pixels if self.encoded is None else self.encoded.decode()[0]
 
 
-def decode_read(read: CameraRead, reduction: int = 1) -> CameraRead:
-    """The same read with the pixels of its JPEG. A damaged JPEG becomes a fault.
-
-    `reduction`: the divisor of both sides; 1 is used where the JPEG does not allow it.
-    """
+def decode_read(read: CameraRead, how: JPEGDecoding = WHOLE) -> CameraRead:
+    """The same read with the pixels of its JPEG. A damaged JPEG becomes a fault."""
     if read.encoded is None:
         return read
     try:
-        pixels, reduced = read.encoded.decode(reduction)
+        pixels, reduced = read.encoded.decode(how)
     except PictureError as error:
         return CameraRead(None, fault=str(error))
     return replace(read, pixels=pixels, reduced=reduced)

@@ -4,14 +4,15 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from edge.capture.camera import Camera, ItemLedger, Reduction
+from edge.capture.camera import Camera, DecodingOf, ItemLedger
 from edge.capture.isolation.demand import DemandGate
 from edge.capture.isolation.forkserver_client import ForkServerClient
 from edge.config import CameraConfig
 from edge.core.clock import Clock
+from edge.core.jpeg import WHOLE
 
 # The type of `CameraFactory.open`. Tests and benchmarks pass another function.
-OpenCamera = Callable[[CameraConfig, Clock, ItemLedger, Reduction, DemandGate | None], Camera]
+OpenCamera = Callable[[CameraConfig, Clock, ItemLedger, DecodingOf, DemandGate | None], Camera]
 
 
 class CameraFactory:
@@ -27,13 +28,13 @@ class CameraFactory:
         config: CameraConfig,
         clock: Clock,
         receipts: ItemLedger | None = None,
-        reduction: Reduction = lambda _width, _height: 1,
+        decoding_of: DecodingOf = lambda _width, _height: WHOLE,
         demand: DemandGate | None = None,
     ) -> Camera:
         """The camera; a driven one is opened by its first `read`.
 
         receipts           which items of a folder have their verdict; None: no item has
-        reduction, demand  as in `IsolatedCamera`
+        decoding_of, demand  as in `IsolatedCamera`
 
         Raises CameraError.
         """
@@ -53,7 +54,7 @@ class CameraFactory:
             config,
             clock,
             self._fork_server,
-            reduction=reduction,
+            decoding_of=decoding_of,
             demand=demand,
             noted=self._noted,
         )

@@ -7,8 +7,9 @@ from typing import Literal
 import cv2
 import numpy as np
 
-from edge.capture.camera import FaultKind, Pixels
+from edge.capture.camera import CameraRead, FaultKind, Pixels
 from edge.config import CameraConfig
+from edge.core.errors import PictureError
 
 _ROWS = 8  # two frames of a noisy sensor differ in every eighth row; equal ones are compared whole
 _STEP = 8  # light is measured on every eighth pixel of every eighth row
@@ -45,13 +46,15 @@ class Brightness:
 
 
 def brightness(pixels: Pixels) -> Brightness:
-    """The brightness of a BGR picture, uint8, (height, width, 3)."""
+    """The brightness of a picture, uint8: BGR, (height, width, 3), or grey, (height, width, 1)."""
     step = max(1, min(_STEP, min(pixels.shape[:2]) // 32))
     sample = pixels[::step, ::step]
-    # (b + g + r) // 3; `sum` over the last axis takes ten times as long
-    grey = np.add(sample[..., 0], sample[..., 1], dtype=np.uint16)
-    grey += sample[..., 2]
-    grey //= 3
+    grey = sample[..., 0]
+    if pixels.shape[2] == 3:
+        # (b + g + r) // 3; `sum` over the last axis takes ten times as long
+        grey = np.add(grey, sample[..., 1], dtype=np.uint16)
+        grey += sample[..., 2]
+        grey //= 3
     darker = np.bincount(grey.ravel(), minlength=256).cumsum()  # pixels up to each grey level
     tail = grey.size // _TAIL
     low = int(darker.searchsorted(tail, "right"))
@@ -107,28 +110,26 @@ class FrameChecks:
 
     def check(
         self,
-        pixels: Pixels,
+        read: CameraRead,
         age_s: float,
-        reduced: int = 1,
-        repeats: int = 0,
         unsettled: str | None = None,
     ) -> Rejection | None:
         """Why this frame must not be judged; None when it may.
 
-        pixels     BGR uint8, (height, width, 3)
+        read       with decoded pixels
         age_s      seconds since it was taken
-        reduced    the divisor of both sides in its decoding
-        repeats    identical frames right before it, as far as they were compared
         unsettled  why the camera has not settled; its light and focus do not count yet
         """
-        repeat = self._check_repeats(pixels, repeats)  # always: it remembers the frame
+        pixels = read.pixels
+        assert pixels is not None
+        repeat = self._check_repeats(pixels, read.repeats)  # always: it remembers the frame
         rejection = (
-            self._check_size(pixels, reduced)
+            self._check_size(*read.size)
             or self._check_age(age_s)
             or repeat
             or (Rejection("starting", unsettled, skipped=True) if unsettled else None)
             or self._check_brightness(pixels)
-            or self._check_sharpness(pixels)
+            or self._check_sharpness(read)
         )
         if rejection is None:
             self._accepted = pixels
@@ -150,8 +151,7 @@ class FrameChecks:
         self._faulty_since = now if self._faulty_since is None else self._faulty_since
         return now - self._faulty_since >= self._timeout_s
 
-    def _check_size(self, pixels: Pixels, reduced: int) -> Rejection | None:
-        height, width = (side * reduced for side in pixels.shape[:2])
+    def _check_size(self, width: int, height: int) -> Rejection | None:
         self._width, self._height = self._width or width, self._height or height
         if (width, height) == (self._width, self._height):
             return None
@@ -205,9 +205,16 @@ class FrameChecks:
             )
         return None
 
-    def _check_sharpness(self, pixels: Pixels) -> Rejection | None:
+    def _check_sharpness(self, read: CameraRead) -> Rejection | None:
         limit = self._limits.min_focus
-        if limit is None or (found := sharpness(pixels)) >= limit:
+        if limit is None:
+            return None
+        try:
+            pixels = read.decoded()  # `min_focus` was chosen on whole pictures
+        except PictureError as error:
+            return Rejection("decode", str(error))
+        assert pixels is not None
+        if (found := sharpness(pixels)) >= limit:
             return None
         return Rejection(
             "blurred",

@@ -265,8 +265,7 @@ class Reader:
             return Rejection(read.fault_kind, read.fault)
         if read.pixels is None:
             return None
-        height, width = (side * read.reduced for side in read.pixels.shape[:2])
-        if (why := self._size_error(width, height)) is not None:
+        if (why := self._size_error(*read.size)) is not None:
             self._count_loss("unfit")
             return Rejection("unfit", why)
         if not self._live:
@@ -279,7 +278,7 @@ class Reader:
             )
         age = self._age_s(read)
         unsettled = self._settling.add(read.pixels, self._clock.tick() - age, 1 + read.passed_over)
-        return self._checks.check(read.pixels, age, read.reduced, read.repeats, unsettled)
+        return self._checks.check(read, age, unsettled)
 
     def _set_state(self, rejection: Rejection | None) -> None:
         if rejection is None or not self._live:

@@ -45,7 +45,7 @@ class Settling:
     def add(self, pixels: Pixels, tick: float, frames: int = 1) -> str | None:
         """The next picture: why the camera has not settled yet; None when it has.
 
-        pixels  BGR uint8, (height, width, 3)
+        pixels  uint8, (height, width, channels)
         tick    when it was taken, monotonic seconds
         frames  frames of the camera since the last one, with this one
         """
@@ -86,13 +86,13 @@ class Settling:
 
 
 def _cell_means(pixels: Pixels) -> Grid:
-    """The mean of each cell and channel, shape (cells, 3)."""
+    """The mean of each cell and channel, shape (cells, channels)."""
     height, width = pixels.shape[:2]
     sample = pixels[:: max(1, height // _SAMPLED_SIDE), :: max(1, width // _SAMPLED_SIDE)]
     small = cv2.resize(
         np.ascontiguousarray(sample, np.float32), (_CELLS, _CELLS), interpolation=cv2.INTER_AREA
     )
-    return np.asarray(small, np.float32).reshape(-1, 3)
+    return np.asarray(small, np.float32).reshape(-1, pixels.shape[2])
 
 
 def _differs(one: Grid, other: Grid) -> bool:

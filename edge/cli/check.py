@@ -43,7 +43,7 @@ def check(config_path: Path, *, offline: bool = False) -> int:
         cameras = CameraFactory(fork_server)
         checks: list[tuple[str, Callable[[], str]]] = [
             *((f"camera {c.id}", lambda c=c: _camera(c, spec, cameras)) for c in config.cameras),
-            ("model", lambda: _model(config)),
+            ("model", lambda: _model(config, config_path)),
             ("broker", lambda: check_broker(config, daemon_runs=outbox_in_use(config.outbox.path))),
             ("disk", lambda: _disk(config)),
         ]
@@ -88,8 +88,8 @@ def _camera(config: CameraConfig, spec: InputSpec | None, cameras: CameraFactory
     )
 
 
-def _model(config: Config) -> str:
-    inspector = build_inspector(config)
+def _model(config: Config, path: Path) -> str:
+    inspector = build_inspector(config, path)
     golden = len(inspector.file.golden)
     at, identity = inspector.thresholds, inspector.identity
     tested = f"{golden} golden pictures score as tested" if golden else "no golden pictures inside"

@@ -22,7 +22,7 @@ def predict(pictures: list[Path], config_path: Path, camera: str | None = None) 
     """
     config = load_config(config_path)
     clock = Clock()
-    inspector = build_inspector(config)
+    inspector = build_inspector(config, config_path)
     profiles = image_profiles(config.cameras, inspector)
     try:
         name = choose_camera(profiles, camera)

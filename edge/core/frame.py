@@ -14,7 +14,8 @@ class Frame:
     """One picture from one camera, or a fault.
 
     - `seq`: counts this camera's frames from 1.
-    - `pixels`: BGR, uint8, (height, width, 3), both sides divided by `reduced`; None for a fault
+    - `pixels`: BGR, uint8, (height, width, 3), or grey, (height, width, 1), both sides divided by
+      `reduced`; None for a fault
       or while only `encoded` exists.
     - `captured_at`: seconds since the epoch, for people.
     - `captured_tick`: monotonic seconds, for ages and latencies.
@@ -53,3 +54,11 @@ class Frame:
         """The picture for people: the camera's JPEG, or BGR pixels (height, width, 3), or None.
         Raises PictureError when it is damaged."""
         return self.pixels if self.encoded is None else self.encoded.shown()
+
+
+def whole_size(pixels: Pixels, reduced: int, encoded: "EncodedPicture | None") -> tuple[int, int]:
+    """Width and height of the picture before both sides were divided by `reduced` and rounded up;
+    by the header of its file where there is one."""
+    if reduced > 1 and encoded is not None:
+        return encoded.header.width, encoded.header.height
+    return pixels.shape[1] * reduced, pixels.shape[0] * reduced

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from edge.core.errors import PictureError
-from edge.core.jpeg import decode_jpeg, read_jpeg_header, truncated
+from edge.core.jpeg import WHOLE, JPEGDecoding, decode_jpeg, read_jpeg_header, truncated
 from edge.core.terms import Pixels
 from edge.core.text import escape
 
@@ -58,18 +58,16 @@ class EncodedPicture:
     name: str
     header: Header
 
-    def decode(self, reduction: int = 1) -> tuple[Pixels, int]:
+    def decode(self, how: JPEGDecoding = WHOLE) -> tuple[Pixels, int]:
         """Decodes the picture. Returns the pixels and the divisor of both sides.
 
-        `reduction` 2, 4 or 8 decodes a JPEG at this fraction of its size, which is faster;
-        edge/inspection/scaled_decode.py decides when. A JPEG with sides that are no multiple of
-        it, and any other format, is decoded whole.
+        `how` is for JPEGs (edge/inspection/decoding.py); another format is decoded whole.
 
         The pixels are uint8, (height, width, 3), BGR, rotated by the EXIF orientation. Grey
         becomes three equal channels; alpha is dropped. Raises PictureError for damaged data.
         """
         if self.header.kind == "JPEG":
-            return decode_jpeg(self.data, self.name, reduction)
+            return decode_jpeg(self.data, self.name, how)
         return self._decoded(), 1
 
     def shown(self) -> Pixels | bytes:

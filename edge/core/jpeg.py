@@ -35,6 +35,21 @@ Data = bytes | bytearray | memoryview
 
 
 @dataclass(frozen=True, slots=True)
+class JPEGDecoding:
+    """How much of a JPEG is decoded.
+
+    - `reduction`: the divisor of both sides: 1, 2, 4 or 8.
+    - `luma`: grey levels only.
+    """
+
+    reduction: int = 1
+    luma: bool = False
+
+
+WHOLE = JPEGDecoding()
+
+
+@dataclass(frozen=True, slots=True)
 class JPEGHeader:
     """The segments before the first scan.
 
@@ -75,11 +90,12 @@ def read_jpeg_header(data: Data) -> JPEGHeader:
     )
 
 
-def decode_jpeg(data: Data, name: str, reduction: int = 1) -> tuple[Pixels, int]:
-    """The pixels, (height, width, 3), BGR, turned by EXIF's orientation; the divisor of the sides.
+def decode_jpeg(data: Data, name: str, how: JPEGDecoding = WHOLE) -> tuple[Pixels, int]:
+    """The pixels, turned by EXIF's orientation, and the divisor of the sides.
 
-    `reduction`: 1, 2, 4 or 8. A picture whose sides are no multiples of it is decoded whole, and so
-    is one that EXIF turns on its side. Raises PictureError for damaged data.
+    The pixels are BGR, (height, width, 3), or with `luma` grey, (height, width, 1). A side that is
+    no multiple of the divisor is rounded up. A picture that EXIF turns on its side keeps its size.
+    Raises PictureError for damaged data.
     """
     if simplejpeg is None:
         raise PictureError(
@@ -92,12 +108,11 @@ def decode_jpeg(data: Data, name: str, reduction: int = 1) -> tuple[Pixels, int]
         raise _damaged(name, "no header") from error
     width, height = header.width, header.height
     turned = header.orientation > 4 and width != height
-    if turned or width % reduction or height % reduction or max(width, height) < 8:
-        reduction = 1
+    reduction = 1 if turned or max(width, height) < 8 else how.reduction
     if header.several_scans and (fault := _scan_fault(data)):
         raise _damaged(name, fault)
-    size = (width // reduction, height // reduction) if reduction > 1 else (0, 0)
-    pixels = _decoded(data, name, *size)
+    size = (-(-width // reduction), -(-height // reduction)) if reduction > 1 else (0, 0)
+    pixels = _decoded(data, name, "GRAY" if how.luma else "BGR", *size)
     if header.orientation > 1:
         pixels = np.ascontiguousarray(_turned(pixels, header.orientation))
     return pixels, reduction
@@ -111,15 +126,15 @@ def truncated(name: str, kind: str, length: int) -> PictureError:
     )
 
 
-def _decoded(data: Data, name: str, width: int, height: int) -> Pixels:
+def _decoded(data: Data, name: str, colours: str, width: int, height: int) -> Pixels:
     """The pixels, not turned, at the smallest scale that has at least this size; whole for 0."""
     try:
-        return _pixels(data, width, height)
+        return _pixels(data, colours, width, height)
     except ValueError as error:
         words = str(error)
     if "extraneous bytes" in words:
         try:
-            return _pixels(_without_padding(bytes(data)), width, height)
+            return _pixels(_without_padding(bytes(data)), colours, width, height)
         except ValueError:
             pass  # its first fault is the one to tell
     if "Premature end of JPEG file" in words:
@@ -132,11 +147,10 @@ def _decoded(data: Data, name: str, width: int, height: int) -> Pixels:
     raise _damaged(name, words.removeprefix("Corrupt JPEG data: "))
 
 
-def _pixels(data: Data, width: int, height: int) -> Pixels:
-    # The one place that says what is decoded: the colours ("GRAY" would be luma alone) and the
-    # scale (the smallest one of n/8 that has at least this size; whole for 0). Raises ValueError.
+def _pixels(data: Data, colours: str, width: int, height: int) -> Pixels:
+    # The scale is the smallest one of n/8 that has at least this size. Raises ValueError.
     return np.asarray(
-        simplejpeg.decode_jpeg(data, "BGR", min_width=width, min_height=height, strict=True),
+        simplejpeg.decode_jpeg(data, colours, min_width=width, min_height=height, strict=True),
         dtype=np.uint8,
     )
 

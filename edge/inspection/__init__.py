@@ -17,6 +17,7 @@ from edge.inspection.decision import (
     to_probabilities,
     with_hysteresis,
 )
+from edge.inspection.decoding import jpeg_decoding, model_input
 from edge.inspection.inspector import Inspector, Overrides, load_inspector
 from edge.inspection.interpreter import TFLiteClassifier, runtime_module
 from edge.inspection.model_file import (
@@ -27,16 +28,23 @@ from edge.inspection.model_file import (
     OutputSpec,
     load_model_file,
     pack_model_file,
+    schema_of,
 )
 from edge.inspection.pixel_scaling import SCALINGS, PixelScaling, ScalingError
-from edge.inspection.preprocessing import InputSpec, apply_view, preprocess, to_model_input
-from edge.inspection.scaled_decode import reduction
+from edge.inspection.preprocessing import (
+    DecodingRule,
+    InputSpec,
+    apply_view,
+    preprocess,
+    to_model_input,
+)
 from edge.inspection.view_crop import ViewCrop
 
 __all__ = [
     "GOLDEN",
     "SCALINGS",
     "CheckPicture",
+    "DecodingRule",
     "GoldenPicture",
     "InputSpec",
     "InspectionSpec",
@@ -55,13 +63,15 @@ __all__ = [
     "combine",
     "decide",
     "find_check_pictures",
+    "jpeg_decoding",
     "load_inspector",
     "load_model_file",
+    "model_input",
     "pack_model_file",
     "preprocess",
-    "reduction",
     "refuse_wrong_verdicts",
     "runtime_module",
+    "schema_of",
     "to_model_input",
     "to_probabilities",
     "with_hysteresis",

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge.core.errors import ModelError, PictureError, RefusedError
-from edge.core.image import is_picture_name, read_picture
+from edge.core.image import is_picture_name, open_picture
 from edge.core.terms import Scaling
 from edge.core.text import typed
+from edge.inspection.decoding import model_input
 from edge.inspection.inspector import Inspector
-from edge.inspection.preprocessing import preprocess
 
 MAX_CHECK_PICTURES = 100  # every start waits for them
 
@@ -63,7 +63,7 @@ def check_with_pictures(inspector: Inspector, pictures: tuple[CheckPicture, ...]
     wrong = []
     for picture in pictures:
         try:
-            pixels = preprocess(read_picture(picture.path), inspector.input)
+            pixels = model_input(open_picture(picture.path), inspector.input)
         except PictureError as error:
             raise ModelError(f"model.check_pictures: {error}") from error
         judged = inspector.judge(pixels)

@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 
 from edge.core.errors import ModelError, RefusedError
-from edge.core.image import EncodedPicture, decode_picture, examine_picture
-from edge.core.terms import Decoding, OutputKind, Pixels, Runtime, Scaling
+from edge.core.image import EncodedPicture, examine_picture
+from edge.core.jpeg import JPEGDecoding
+from edge.core.terms import OutputKind, Pixels, Runtime, Scaling
 from edge.core.text import typed
 from edge.core.validation import ValidationError
 from edge.core.verdict import ModelIdentity
-from edge.core.view import ViewConfig
 from edge.inspection.decision import (
     Judgement,
     Thresholds,
@@ -19,10 +19,10 @@ from edge.inspection.decision import (
     row_to_probabilities,
     to_probabilities,
 )
+from edge.inspection.decoding import decode, jpeg_decoding, model_input
 from edge.inspection.interpreter import Classifier, TFLiteClassifier
 from edge.inspection.model_file import InspectionSpec, ModelFile, load_model_file
-from edge.inspection.preprocessing import InputSpec, preprocess, to_model_input
-from edge.inspection.scaled_decode import reduction
+from edge.inspection.preprocessing import DecodingRule, InputSpec, to_model_input
 from edge.inspection.view_crop import ViewCrop
 
 GOLDEN_TOLERANCE = 1 / 255
@@ -61,28 +61,24 @@ class Inspector:
     thresholds: Thresholds
     classify: Classifier
     file: ModelFile
-    decoding: Decoding = "whole"
     scaling: Scaling | None = None
 
     def clone(self) -> "Inspector":
         """A copy with its own interpreter, for another thread. Raises ModelError."""
         return replace(self, classify=self.classify.clone())
 
-    def reduction(self, width: int, height: int, crop: ViewCrop) -> int:
-        """The divisor of both sides when a JPEG of this size in pixels is decoded for this model;
-        1: decoded whole."""
-        return 1 if self.decoding == "whole" else reduction(width, height, crop, self.input)
+    def jpeg_decoding(self, width: int, height: int, crop: ViewCrop) -> JPEGDecoding:
+        """How a JPEG of this size in pixels is decoded for this model."""
+        return jpeg_decoding(width, height, crop, self.input)
 
     def decode(self, picture: EncodedPicture, crop: ViewCrop) -> tuple[Pixels, int]:
-        """Decodes a picture at the scale that this model needs. Returns uint8,
-        (height, width, 3), BGR, and the divisor of both sides. Raises PictureError."""
-        header = picture.header
-        return picture.decode(self.reduction(header.width, header.height, crop))
+        """As `decode` of edge/inspection/decoding.py, by the rule of this model."""
+        return decode(picture, crop, self.input)
 
-    def prepare(self, pixels: Pixels, reduced: int = 1) -> Pixels:
-        """The model's input, `input.shape`, from a region that the caller has cut by the camera's
-        view: uint8, (height, width, 3), BGR. `reduced`: the divisor that `decode` returned."""
-        return to_model_input(pixels, self.input, reduced=reduced)
+    def prepare(self, pixels: Pixels) -> Pixels:
+        """The model's input, `input.shape`, from a region that the caller has cut, by the camera's
+        view, from the pixels of `decode` or of a camera."""
+        return to_model_input(pixels, self.input)
 
     def judge(self, picture: Pixels) -> Judgement:
         """Judges what `prepare` returns. Raises ModelError for invalid model outputs."""
@@ -97,13 +93,15 @@ class Inspector:
         differ in few values. Raises RefusedError when a score or the preprocessing differs from
         the machine where the model was tested.
         """
-        golden = self.file.spec.golden if self.file.spec is not None else ()
-        for picture in golden:
+        if self.file.spec is None:
+            return 0
+        spec = self.file.spec.input  # without the permission of model/1: its scores are of whole
+        for picture in self.file.spec.golden:
             if picture.file not in self.file.golden:
                 raise ModelError(f"{self.file.path}: {picture.file} is missing; copy it again")
-            pixels = decode_picture(self.file.golden[picture.file], picture.file)
-            pinned = preprocess(pixels, self.input, pinned=True)
-            differ = float(np.mean(preprocess(pixels, self.input) != pinned))
+            encoded = examine_picture(self.file.golden[picture.file], picture.file)
+            pinned = model_input(encoded, spec, pinned=True)
+            differ = float(np.mean(model_input(encoded, spec) != pinned))
             if differ > GOLDEN_DIFFER:
                 raise RefusedError(
                     f"{self.file.path}: {picture.file}: {differ:.0%} of its values are prepared "
@@ -117,27 +115,7 @@ class Inspector:
                     f"{picture.score:.4f} where the model was tested, with {self.runtime}; "
                     "convert the model again, or set model.interpreter to the other runtime"
                 )
-        return len(golden)
-
-    def reduced_decode_conflict(self) -> str | None:
-        """The first golden picture whose verdict changes with reduced decoding, as a sentence;
-        None when no verdict changes."""
-        golden = self.file.spec.golden if self.file.spec is not None else ()
-        crop = ViewCrop(self.input.view or ViewConfig())
-        for one in golden:
-            picture = examine_picture(self.file.golden[one.file], one.file)
-            pixels, reduced = self.decode(picture, crop)
-            if reduced == 1:
-                continue
-            (cut,) = crop.cut(pixels, reduced).values()
-            quick = self.judge(self.prepare(cut, reduced))
-            whole = self.judge(preprocess(picture.decode()[0], self.input))
-            if quick.outcome != whole.outcome:
-                return (
-                    f"{one.file}: {quick.outcome} ({quick.score:.4f}) at reduced scale, "
-                    f"{whole.outcome} ({whole.score:.4f}) whole"
-                )
-        return None
+        return len(self.file.spec.golden)
 
 
 def load_inspector(
@@ -169,6 +147,8 @@ def load_inspector(
             + ("convert the model again" if file.labels else "correct model.labels in config.yaml")
         )
     spec = file.spec.input if file.spec else _plain_input(path, classifier.shape)
+    if file.spec is not None and file.spec.decoding == "reduced":  # the permission of model/1
+        spec = spec.replace(decoding=DecodingRule(smallest_multiple=1.0, whole_pixels=True))
     if spec.shape != classifier.shape:
         raise ModelError(
             f"{path}: its preprocessing makes pictures of {list(spec.shape)} but its input takes "
@@ -188,7 +168,6 @@ def load_inspector(
         thresholds=_thresholds(path, file, settings),
         classify=classifier,
         file=file,
-        decoding=file.spec.decoding if file.spec else "whole",
         scaling=classifier.filling.scaling if classifier.filling else None,
     )
 

@@ -15,9 +15,9 @@ import zlib
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from edge.core.errors import ModelError
 from edge.core.record import Items, Model, Pattern
@@ -29,7 +29,9 @@ from edge.inspection.decision import Thresholds
 from edge.inspection.preprocessing import InputSpec
 from edge.inspection.tflite_check import is_intact
 
-SCHEMA: Literal["edge-inspect/model/1"] = "edge-inspect/model/1"
+Schema = Literal["edge-inspect/model/1", "edge-inspect/model/2"]
+SCHEMA: Schema = "edge-inspect/model/1"
+SCHEMA_WITH_RULE: Schema = "edge-inspect/model/2"  # the input has a decoding rule
 LABELS = "labels.txt"
 INSPECTION = "inspection.json"
 GOLDEN = "golden/"
@@ -74,11 +76,12 @@ class InspectionSpec(Model):
 
     - `kernels`: the operator code of the test. Other code rounds int8 differently, and the
       differences add up in deep networks.
-    - `decoding`: `reduced` when a test showed the same verdicts on JPEGs at reduced scale.
+    - `decoding`: only in older files of model/1: `reduced` when a test showed the same verdicts on
+      JPEGs at reduced scale. Since model/2 the rule is `input.decoding`.
     - The dictionaries are for people and reports; the daemon ignores them.
     """
 
-    schema_: Annotated[Literal["edge-inspect/model/1"], Field(alias="schema")] = SCHEMA
+    schema_: Annotated[Schema, Field(alias="schema")] = SCHEMA
     name: Annotated[str, Field(min_length=1, max_length=200)]
     version: Annotated[str, Field(min_length=1, max_length=200)]
     ok_label: str = "ok"
@@ -92,6 +95,18 @@ class InspectionSpec(Model):
     data: dict[str, Any] = Field(default={})
     tools: dict[str, str] = Field(default={})
     golden: Items[GoldenPicture] = ()
+
+    @model_validator(mode="after")
+    def _check_schema(self) -> Self:
+        ruled = self.schema_ == SCHEMA_WITH_RULE
+        if ruled != (self.input.decoding is not None) or (ruled and self.decoding != "whole"):
+            raise ValueError(f"{SCHEMA_WITH_RULE} has input.decoding and no decoding, {SCHEMA} not")
+        return self
+
+
+def schema_of(spec: InputSpec) -> Schema:
+    """The schema of a model file with this input."""
+    return SCHEMA if spec.decoding is None else SCHEMA_WITH_RULE
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,10 +289,10 @@ def _read_spec(members: dict[str, bytes], path: str) -> InspectionSpec | None:
             f"{path}: {INSPECTION} inside is not JSON ({error}); convert the model again"
         ) from error
     schema = raw.get("schema") if isinstance(raw, dict) else None
-    if schema != SCHEMA:
+    if schema not in get_args(Schema):
         raise ModelError(
-            f"{path}: {INSPECTION} has schema {schema!r}, this version reads {SCHEMA!r}; "
-            + (_NEWER if _is_newer(schema) else "convert the model again")
+            f"{path}: {INSPECTION} has schema {schema!r}, this version reads {SCHEMA!r} and "
+            f"{SCHEMA_WITH_RULE!r}; " + (_NEWER if _is_newer(schema) else "convert the model again")
         )
     try:
         return InspectionSpec.read(raw)
@@ -296,5 +311,5 @@ def _read_spec(members: dict[str, bytes], path: str) -> InspectionSpec | None:
 def _is_newer(schema: object) -> bool:
     """Whether it is a later version of the same schema."""
     family, _, number = str(schema).rpartition("/")
-    ours, _, own = SCHEMA.rpartition("/")
+    ours, _, own = SCHEMA_WITH_RULE.rpartition("/")
     return family == ours and number.isdecimal() and int(number) > int(own)

@@ -10,7 +10,21 @@ from edge.core.record import Length4, Model
 from edge.core.terms import Pixels
 from edge.core.view import ViewConfig
 from edge.inspection.area_resize import area_resize
-from edge.inspection.view_crop import Slices, ViewCrop, divide_slices
+from edge.inspection.view_crop import Slices, ViewCrop
+
+
+class DecodingRule(Model):
+    """How JPEGs are decoded for a model: `input.decoding` in inspection.json, from model/2 on.
+
+    - `smallest_multiple`: a JPEG is decoded at the smallest of 1/8, 1/4, 1/2 and 1 that leaves each
+      region at least so many times as large as the model's input; None: whole.
+    - `luma`: grey levels only.
+    - `whole_pixels`: only where all edges stay on whole pixels; for the permission of model/1.
+    """
+
+    smallest_multiple: Annotated[float, Field(ge=1, le=16)] | None = None
+    luma: bool = False
+    whole_pixels: bool = False
 
 
 class InputSpec(Model):
@@ -18,8 +32,9 @@ class InputSpec(Model):
 
     - `view`: how a camera's picture is straightened, in fractions; None: not at all.
     - `region`: x, y, width, height as fractions (0 to 1) of the straightened picture.
+    - `decoding`: the rule for JPEGs; None: whole and in colour.
 
-    The steps in order: view, region, resize, colour, standardisation.
+    The steps in order: decoding, view, region, resize, colour, standardisation.
     """
 
     width: Annotated[int, Field(ge=8, le=1024)]
@@ -30,6 +45,7 @@ class InputSpec(Model):
     view: ViewConfig | None = None
     region: Annotated[tuple[float, float, float, float], Length4] | None = None
     standardisation: Literal["none", "per_picture"] = "none"
+    decoding: DecodingRule | None = None
 
     @model_validator(mode="after")
     def _check_together(self) -> Self:
@@ -39,18 +55,26 @@ class InputSpec(Model):
             x, y, w, h = self.region
             if not (0 <= x < 1 and 0 <= y < 1 and 0 < w <= 1 - x + 1e-9 and 0 < h <= 1 - y + 1e-9):
                 raise ValueError(f"region {self.region} is not inside the picture (0 to 1)")
+        if self.decoding is not None and self.decoding.luma and self.colour != "grey":
+            raise ValueError("decoding of luma alone does not go with colour rgb")
         if self.view is not None and (why := self.view.why_no_model_fits()) is not None:
             raise ValueError(why)
         return self
 
     @model_serializer(mode="wrap")
     def _leave_out(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Omits the key `view` when it is None: older boxes do not know it."""
+        """Omits `view` and `decoding` when they are None: older boxes do not know them."""
         values: dict[str, Any] = plain(self)
-        values.pop("view", None)
-        if self.view is not None:
-            values["view"] = self.view.to_dict(brief=True)
+        for key, value in (("view", self.view), ("decoding", self.decoding)):
+            values.pop(key, None)
+            if value is not None:
+                values[key] = value.to_dict(brief=True)
         return values
+
+    @property
+    def reduces(self) -> bool:
+        """Whether JPEGs are decoded at reduced scale where they are large enough."""
+        return self.decoding is not None and self.decoding.smallest_multiple is not None
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -59,7 +83,8 @@ class InputSpec(Model):
 
 
 def preprocess(pixels: Pixels, spec: InputSpec, *, pinned: bool = False) -> Pixels:
-    """The model's input from a camera's picture.
+    """The model's input from a whole picture; `model_input` of edge/inspection/decoding.py takes a
+    file.
 
     `pixels` is uint8, (height, width, 3), BGR, any size. Returns uint8, `spec.shape`, RGB or
     grey, 0 to 255; the model itself scales to its range. `pinned` rounds the same on every
@@ -78,20 +103,18 @@ def apply_view(pixels: Pixels, spec: InputSpec) -> Pixels:
     return picture
 
 
-def to_model_input(
-    pixels: Pixels, spec: InputSpec, *, pinned: bool = False, reduced: int = 1
-) -> Pixels:
+def to_model_input(pixels: Pixels, spec: InputSpec, *, pinned: bool = False) -> Pixels:
     """The model's input from a picture after the view: the other steps of `preprocess`.
 
     The daemon calls it directly, because it has already cut the picture by the camera's view.
-    `reduced`: the divisor of both sides of `pixels` when they were decoded.
+    `pixels` may be grey, (height, width, 1), for a grey model.
     """
-    if spec.region is not None:
-        height, width = pixels.shape[:2]
-        at = crop_slices(height * reduced, width * reduced, spec.region)
-        pixels = pixels[divide_slices(at, reduced)]
+    height, width = pixels.shape[:2]
+    pixels = pixels[crop_slices(height, width, spec.region)]
     resized = _resize(pixels, spec.width, spec.height, pinned=pinned)
-    if spec.colour == "grey":
+    if pixels.shape[2] == 1:
+        picture = resized.reshape(spec.shape)  # OpenCV drops the axis of one channel
+    elif spec.colour == "grey":
         picture = np.asarray(cv2.cvtColor(resized, cv2.COLOR_BGR2GRAY), np.uint8)[:, :, None]
     else:
         picture = np.asarray(cv2.cvtColor(resized, cv2.COLOR_BGR2RGB), np.uint8)
@@ -100,9 +123,12 @@ def to_model_input(
     return picture
 
 
-def crop_slices(height: int, width: int, region: tuple[float, float, float, float]) -> Slices:
-    """Rows and columns of a region, given in fractions, in a picture of this size in pixels."""
-    x, y, w, h = region
+def crop_slices(
+    height: int, width: int, region: tuple[float, float, float, float] | None
+) -> Slices:
+    """Rows and columns of a region, given in fractions, in a picture of this size in pixels; None:
+    the whole picture."""
+    x, y, w, h = region or (0.0, 0.0, 1.0, 1.0)
     left, top = min(round(x * width), width - 1), min(round(y * height), height - 1)
     right, bottom = max(left + 1, round((x + w) * width)), max(top + 1, round((y + h) * height))
     return slice(top, min(bottom, height)), slice(left, min(right, width))

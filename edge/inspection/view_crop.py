@@ -27,7 +27,7 @@ class ViewCrop:
 
     def __init__(self, view: ViewConfig) -> None:
         self._view = view
-        self._plans: dict[tuple[int, int], _CropPlan] = {}
+        self._plans: dict[tuple[int, int, int], _CropPlan] = {}
 
     @property
     def regions(self) -> tuple[str | None, ...]:
@@ -56,17 +56,22 @@ class ViewCrop:
     def cut(self, pixels: Pixels, reduced: int = 1) -> dict[str | None, Pixels]:
         """Cuts the regions out of a picture, by name.
 
-        `pixels` is uint8, (height, width, 3), BGR, both sides divided by `reduced` (see
-        edge/inspection/scaled_decode.py). The regions are uint8, BGR, at the same scale, and may
-        share memory with `pixels`. Raises PictureError when the view does not fit.
+        `pixels` is uint8, (height, width, channels), both sides divided by `reduced` (see
+        edge/inspection/decoding.py). The regions have the same scale and channels, and may share
+        memory with `pixels`. Raises PictureError when the view does not fit.
         """
         height, width = pixels.shape[:2]
-        return self._plan(width * reduced, height * reduced).cut(pixels, reduced)
+        return self._plan(width, height, reduced).cut(pixels)
 
-    def slices(self, width: int, height: int) -> dict[str | None, Slices]:
+    def slices(self, width: int, height: int, reduced: int = 1) -> dict[str | None, Slices]:
         """Rows and columns of each region in the straightened picture; `width` and `height` are
         those of the picture before, in pixels. Raises PictureError when the view does not fit."""
-        return self._plan(width, height).slices
+        return self._plan(width, height, reduced).slices
+
+    def least_scale(self, width: int, height: int) -> float:
+        """The least share of a straightened side that the picture itself has, up to 1: at the far
+        end of a perspective there is less to see."""
+        return self._plan(width, height).least_scale
 
     @property
     def has_perspective(self) -> bool:
@@ -79,23 +84,25 @@ class ViewCrop:
         height, width = pixels.shape[:2]
         return self._plan(width, height).show(pixels)
 
-    def _plan(self, width: int, height: int) -> "_CropPlan":
-        plan = self._plans.get((width, height))
+    def _plan(self, width: int, height: int, reduced: int = 1) -> "_CropPlan":
+        plan = self._plans.get((width, height, reduced))
         if plan is None:
             if len(self._plans) > 16:  # folders may hold pictures of any size
                 self._plans.clear()
-            plan = self._plans[width, height] = _CropPlan(self._view, width, height)
+            plan = _CropPlan(self._view, width, height, reduced)
+            self._plans[width, height, reduced] = plan
         return plan
 
 
 class _CropPlan:
-    """A view for one picture size."""
+    """A view for one picture size, after both sides were divided by `reduced`."""
 
-    def __init__(self, view: ViewConfig, width: int, height: int) -> None:
+    def __init__(self, view: ViewConfig, width: int, height: int, reduced: int) -> None:
         self._matrix: NDArray[np.float64] | None = None
+        self.least_scale = 1.0
         if view.perspective is not None:
-            corners = _corners(view.perspective, width, height)
-            width, height = _flat_size(corners)
+            corners = _corners(view.perspective, width, height, reduced)
+            (width, height), self.least_scale = _flat_size(corners)
             flat = np.array([[0, 0], [width, 0], [width, height], [0, height]], np.float32)
             self._matrix = np.asarray(cv2.getPerspectiveTransform(corners, flat), np.float64)
         self._size = width, height
@@ -104,13 +111,15 @@ class _CropPlan:
         if view.rotate in (90, 270):
             width, height = height, width
         self.slices: dict[str | None, Slices] = {
-            name: _slices(box, "region" if name is None else f"regions {name!r}", width, height)
+            name: _slices(
+                box, "region" if name is None else f"regions {name!r}", width, height, reduced
+            )
             for name, box in view.boxes.items()
         }
 
-    def cut(self, pixels: Pixels, reduced: int) -> dict[str | None, Pixels]:
+    def cut(self, pixels: Pixels) -> dict[str | None, Pixels]:
         picture = self._straightened(pixels)
-        return {name: picture[divide_slices(at, reduced)] for name, at in self.slices.items()}
+        return {name: picture[at] for name, at in self.slices.items()}
 
     def show(self, pixels: Pixels) -> tuple[Pixels, dict[str | None, tuple[int, int, int, int]]]:
         boxes = {
@@ -128,27 +137,15 @@ class _CropPlan:
             picture = np.asarray(cv2.rotate(picture, self._turn), np.uint8)
         if self._flip is not None:
             picture = np.asarray(cv2.flip(picture, self._flip), np.uint8)
-        return picture
+        return picture.reshape(*picture.shape[:2], -1)  # OpenCV drops the axis of one channel
 
 
-def divide_slices(region: Slices, by: int) -> Slices:
-    """The same region in a picture whose sides were divided by `by`. The region's edges are
-    multiples of `by`."""
-    if by == 1:
-        return region
-    rows, columns = region
-    return (
-        slice(rows.start // by, rows.stop // by),
-        slice(columns.start // by, columns.stop // by),
-    )
-
-
-def _slices(box: Rectangle | None, key: str, width: int, height: int) -> Slices:
+def _slices(box: Rectangle | None, key: str, width: int, height: int, reduced: int) -> Slices:
     if box is None:
         return slice(0, height), slice(0, width)
-    x, y, w, h = box
+    x, y, w, h = (number / reduced for number in box)
     if is_fractions(box):
-        x, y, w, h = x * width, y * height, w * width, h * height
+        x, y, w, h = (n * side for n, side in zip(box, (width, height, width, height)))
     left, top = round(x), round(y)
     right, bottom = round(x + w), round(y + h)
     if right > width or bottom > height:
@@ -165,11 +162,11 @@ def _slices(box: Rectangle | None, key: str, width: int, height: int) -> Slices:
 
 
 def _corners(
-    points: tuple[Point, Point, Point, Point], width: int, height: int
+    points: tuple[Point, Point, Point, Point], width: int, height: int, reduced: int
 ) -> NDArray[np.float32]:
     """The four corners in pixels: float32, (4, 2)."""
     numbers = tuple(number for point in points for number in point)
-    scale = (width, height) if is_fractions(numbers) else (1, 1)
+    scale = (width, height) if is_fractions(numbers) else (1 / reduced, 1 / reduced)
     corners = np.array(points, np.float32) * np.array(scale, np.float32)
     if (corners > (width, height)).any():
         raise PictureError(
@@ -179,8 +176,10 @@ def _corners(
     return corners.astype(np.float32)
 
 
-def _flat_size(corners: NDArray[np.float32]) -> tuple[int, int]:
-    """Width and height of the straightened picture in pixels: the longer of opposite sides."""
+def _flat_size(corners: NDArray[np.float32]) -> tuple[tuple[int, int], float]:
+    """Width and height of the straightened picture in pixels, the longer of opposite sides; and the
+    least share of them that the shorter sides have."""
     a, b, c, d = corners.tolist()
-    width, height = max(math.dist(a, b), math.dist(d, c)), max(math.dist(a, d), math.dist(b, c))
-    return max(_MIN_SIDE, round(width)), max(_MIN_SIDE, round(height))
+    across, down = (math.dist(a, b), math.dist(d, c)), (math.dist(a, d), math.dist(b, c))
+    size = max(_MIN_SIDE, round(max(across))), max(_MIN_SIDE, round(max(down)))
+    return size, min(min(across) / max(across), min(down) / max(down))

@@ -68,7 +68,6 @@ KINDS: dict[str, Severity] = {
     "config_refused": "warning",
     "restart_required": "warning",
     "broker": "warning",
-    "decoding": "warning",
     "disk_low": "warning",
     "disk_read_only": "warning",
     "disk_inodes": "warning",
@@ -202,12 +201,6 @@ def plant_faults(pins: Iterable[str], accessories: Iterable[str]) -> Iterator[Fa
         yield Fault("output_pin", "outputs", f"{sentence}; check its wiring and the pin's number")
     for sentence in accessories:
         yield Fault("accessory", "verdicts", f"{sentence}; report the traceback in the log")
-
-
-def decoding_faults(trouble: str) -> Iterator[Fault]:
-    """`trouble`: why pictures are decoded whole, and what to do; empty when they are not."""
-    if trouble:
-        yield Fault("decoding", "decoding", trouble)
 
 
 def machine_faults(state: HostState) -> Iterator[Fault]:

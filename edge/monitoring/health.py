@@ -10,7 +10,6 @@ from edge.monitoring.faults import (
     Fault,
     camera_faults,
     config_faults,
-    decoding_faults,
     delivery_faults,
     healthy,
     machine_faults,
@@ -111,7 +110,6 @@ class Health:
             components.part_journal.fault,
             components.publisher.faults(),
         )
-        yield from decoding_faults(components.model.parity.trouble)
         yield from machine_faults(host)
 
 

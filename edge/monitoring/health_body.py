@@ -120,7 +120,7 @@ class HealthBody(TypedDict):
     cameras: dict[str, CameraBody]
     latency_ms: dict[str, dict[str, float]]
     verdicts: dict[str, int]
-    decoding: dict[Literal["compared", "flips", "reduced"], int]  # pictures at reduced scale
+    decoding: dict[Literal["reduced"], bool]  # the model's rule for JPEGs
     requests: dict[Literal["heard", "refused", "dropped"], int]
     pictures: SnapshotCounts
     failures: dict[Literal["threads", "pins", "accessories"], int]  # since the start
@@ -158,7 +158,7 @@ def health_body(
     faults: list[str],
 ) -> HealthBody:
     """One report. The caller has read the values that other threads change."""
-    parity, requests, disk = components.model.parity, components.requests, host.disk
+    requests, disk = components.requests, host.disk
     return {
         "schema": HEALTH_SCHEMA,
         "time": time,
@@ -167,7 +167,7 @@ def health_body(
         "cameras": {one.reader.id: _camera(components, one) for one in cameras},
         "latency_ms": components.latencies.percentiles(),
         "verdicts": {str(outcome): count for outcome, count in components.workers.counts.items()},
-        "decoding": {"compared": parity.compared, "flips": parity.flips, "reduced": parity.holds},
+        "decoding": {"reduced": components.model.inspector.input.reduces},
         "requests": {
             "heard": requests.heard,
             "refused": requests.refused,

@@ -1,13 +1,12 @@
 """Builds the inspector and the judge that config.yaml describes."""
 
-import logging
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from edge.config import Config
+from edge.config import Config, key_position
 from edge.core.clock import Clock
-from edge.core.errors import ModelError
+from edge.core.errors import ConfigError, ModelError
 from edge.core.percentiles import Latencies
 from edge.core.terms import Scaling
 from edge.inspection import (
@@ -22,31 +21,41 @@ from edge.inspection import (
     load_inspector,
     refuse_wrong_verdicts,
 )
-from edge.pipeline.decode_parity import DecodeParity
 from edge.pipeline.frame_inspector import CameraProfile, OnBadPicture
 from edge.pipeline.judge import Judge, Provenance
 from edge.pipeline.view_selection import view_of
 
-log = logging.getLogger(__name__)
 
-
-def build_inspector(config: Config) -> Inspector:
+def build_inspector(config: Config, file: Path | None = None) -> Inspector:
     """Loads the model of config.yaml, and checks it with its golden pictures and with those of
     `model.check_pictures`.
 
-    Raises ModelError, or RefusedError when the model judges a picture otherwise.
+    `file`: of `config`, for messages. Raises ModelError, ConfigError for a `model.decoding` that
+    contradicts the model, or RefusedError when the model judges a picture otherwise.
     """
     model = config.model
     inspector = _load(config, model.scaling)
+    if model.decoding == "whole":
+        inspector = _decoded_whole(config, inspector, file)
     inspector.check_golden()
     if model.check_pictures is not None:
         _check_pictures(config, model.check_pictures, inspector)
-    if model.decoding == "whole":
-        return replace(inspector, decoding="whole")
-    if (differs := inspector.reduced_decode_conflict()) is not None:
-        log.warning("model %s: pictures are decoded whole: %s", model.path, differs)
-        return replace(inspector, decoding="whole")
     return inspector
+
+
+def _decoded_whole(config: Config, inspector: Inspector, file: Path | None) -> Inspector:
+    """Takes away what model/1 permits. The rule of model/2 stays: scores and thresholds belong to
+    it. Raises ConfigError when that rule reduces."""
+    spec = inspector.file.spec
+    if spec is not None and spec.input.reduces:
+        place = "" if file is None else f"{key_position(file, 'model', 'decoding')}: "
+        problem = (
+            f"{place}model.decoding: {config.model.path} was trained and measured on JPEGs decoded "
+            "at reduced scale, and whole ones would get other verdicts; remove the key, or train "
+            "again with edge-train --decoding whole (got 'whole')"
+        )
+        raise ConfigError([problem])
+    return inspector if spec is None else replace(inspector, input=spec.input)
 
 
 def _load(config: Config, scaling: Scaling | None) -> Inspector:
@@ -104,7 +113,6 @@ def build_judge(
     latencies: Latencies | None = None,
     profiles: Mapping[str, CameraProfile] | None = None,
     on_bad_picture: OnBadPicture = lambda _camera, _why, _kind: None,
-    parity: DecodeParity | None = None,
 ) -> Judge:
     """A judge with the provenance and decision settings of config.yaml.
 
@@ -126,5 +134,4 @@ def build_judge(
         hysteresis=config.decision.hysteresis,
         latencies=latencies,
         on_bad_picture=on_bad_picture,
-        parity=parity,
     )

@@ -11,6 +11,7 @@ from edge.config import CameraConfig
 from edge.core.clock import Clock, StopEvent
 from edge.core.errors import EdgeInspectError
 from edge.core.gpio import PinFactory
+from edge.core.jpeg import JPEGDecoding
 from edge.core.part import Part
 from edge.core.threads import NamedThread
 from edge.inspection import InputSpec, ViewCrop
@@ -50,7 +51,7 @@ class CameraUnit:
           before the trigger is answered.
         - `next_number`: of a camera's new trigger.
         - `parts_changed`: called whenever a part is accepted, refused or closed.
-        - `model`: says how far a camera may reduce its JPEGs while it decodes them.
+        - `model`: says how a camera decodes its JPEGs.
         - `predecessor`: the camera of this name that this one replaces; its numbers go on.
         - `factory`: gpiozero's pin factory; None: the board's.
         """
@@ -178,10 +179,7 @@ class CameraUnit:
         )
 
     def _open_camera(self) -> Camera:
-        return self._open(self.config, self._clock, self._items, self._reduction, self._demand)
+        return self._open(self.config, self._clock, self._items, self._decoding, self._demand)
 
-    def _reduction(self, width: int, height: int) -> int:
-        # sharpness is measured on whole pictures, and `min_focus` was chosen on them
-        if self.config.trust.min_focus is not None:
-            return 1
-        return self._model.reduction(width, height, self._crop)
+    def _decoding(self, width: int, height: int) -> JPEGDecoding:
+        return self._model.inspector.jpeg_decoding(width, height, self._crop)

@@ -11,13 +11,13 @@ from edge.capture import FaultKind
 from edge.config import TriggerConfig
 from edge.core.clock import Clock
 from edge.core.errors import EdgeInspectError, PictureError
-from edge.core.frame import Frame
+from edge.core.frame import Frame, whole_size
 from edge.core.image import EncodedPicture
+from edge.core.jpeg import JPEGDecoding
 from edge.core.percentiles import Latencies
 from edge.core.terms import Pixels
 from edge.core.view import ViewConfig
 from edge.inspection import Inspector, Judgement, ViewCrop
-from edge.pipeline.decode_parity import DecodeParity
 
 log = logging.getLogger(__name__)
 
@@ -73,14 +73,12 @@ class FrameInspector:
         *,
         latencies: Latencies,
         on_bad_picture: OnBadPicture,
-        parity: DecodeParity,
     ) -> None:
         """Parameters:
 
         profiles: by camera; a camera without one gets the view that the model was trained with.
         latencies: receives the time of each step.
         on_bad_picture: called for an encoded picture that is damaged or does not fit the view.
-        parity: compares reduced pictures with whole ones.
         """
         self.inspector = inspector
         self._clock, self._latencies = clock, latencies
@@ -88,7 +86,7 @@ class FrameInspector:
         self._default_profile = CameraProfile(
             ViewCrop(inspector.input.view or ViewConfig()), TriggerConfig()
         )
-        self._on_bad_picture, self._parity = on_bad_picture, parity
+        self._on_bad_picture = on_bad_picture
 
     def profile(self, camera: str) -> CameraProfile:
         """How a camera's frames are judged."""
@@ -96,8 +94,6 @@ class FrameInspector:
 
     def decode(self, camera: str, picture: EncodedPicture) -> tuple[Pixels, int]:
         """Decodes what this camera's view needs; see `Inspector.decode`. Raises PictureError."""
-        if not self._parity.holds:
-            return picture.decode()
         return self.inspector.decode(picture, self.profile(camera).crop)
 
     def inspect(self, frame: Frame) -> FrameResult:
@@ -109,17 +105,15 @@ class FrameInspector:
         start = self._clock.tick()
         try:
             pixels, reduced = frame.pixels, frame.reduced
-            if frame.encoded is not None and (pixels is None or self._is_too_small(frame)):
+            if frame.encoded is not None and (pixels is None or self._is_otherwise(frame)):
                 pixels, reduced = self.decode(frame.camera, frame.encoded)
             assert pixels is not None
             decoded = self._clock.tick()
-            height, width = pixels.shape[0] * reduced, pixels.shape[1] * reduced
+            width, height = whole_size(pixels, reduced, frame.encoded)
             regions = crop.cut(pixels, reduced)
-            pictures = {name: inspector.prepare(p, reduced) for name, p in regions.items()}
+            pictures = {name: inspector.prepare(p) for name, p in regions.items()}
             prepared = self._clock.tick()
             judgements = {name: inspector.judge(p) for name, p in pictures.items()}
-            if reduced > 1 and frame.encoded is not None and self._parity.due():
-                judgements = self._compared(frame.camera, frame.encoded, judgements)
         except PictureError as error:
             if frame.encoded is not None:
                 kind: FaultKind = "unfit" if width else "decode"
@@ -137,18 +131,10 @@ class FrameInspector:
         self._latencies.add(took)
         return FrameResult(frame, width, height, judgements, (done - prepared) * 1000)
 
-    def _is_too_small(self, frame: Frame) -> bool:
-        """Whether the camera reduced the picture for an earlier model, which needed less of it."""
-        if frame.reduced == 1 or frame.encoded is None:
+    def _is_otherwise(self, frame: Frame) -> bool:
+        """Whether the camera decoded the picture otherwise, for an earlier model."""
+        if frame.encoded is None or frame.pixels is None:
             return False
         header, crop = frame.encoded.header, self.profile(frame.camera).crop
-        return frame.reduced > self.inspector.reduction(header.width, header.height, crop)
-
-    def _compared(self, camera: str, picture: EncodedPicture, reduced: Judgements) -> Judgements:
-        """The judgements of the whole picture; these count."""
-        inspector = self.inspector
-        regions = self.profile(camera).crop.cut(picture.decode()[0])
-        whole = {name: inspector.judge(inspector.prepare(p)) for name, p in regions.items()}
-        for name, judgement in whole.items():
-            self._parity.note(camera, reduced[name], judgement)
-        return whole
+        wanted = self.inspector.jpeg_decoding(header.width, header.height, crop)
+        return wanted != JPEGDecoding(frame.reduced, frame.pixels.shape[2] == 1)

@@ -15,7 +15,6 @@ from edge.core.percentiles import Latencies
 from edge.core.terms import Pixels
 from edge.core.verdict import Outcome, Rule, Verdict
 from edge.inspection import Inspector, Judgement, Thresholds, combine, with_hysteresis
-from edge.pipeline.decode_parity import DecodeParity
 from edge.pipeline.frame_inspector import CameraProfile, FrameInspector, FrameResult, OnBadPicture
 
 log = logging.getLogger(__name__)
@@ -44,7 +43,6 @@ class Judge:
         hysteresis: float = 0.0,
         latencies: Latencies | None = None,
         on_bad_picture: OnBadPicture = lambda _camera, _why, _kind: None,
-        parity: DecodeParity | None = None,
     ) -> None:
         """Parameters:
 
@@ -66,7 +64,6 @@ class Judge:
             profiles or {},
             latencies=self.latencies,
             on_bad_picture=on_bad_picture,
-            parity=parity or DecodeParity(),
         )
         self._hysteresis = hysteresis
         self._before: dict[tuple[str, str | None], Outcome] = {}

@@ -20,7 +20,6 @@ from edge.core.percentiles import Latencies
 from edge.inspection import Inspector
 from edge.pipeline.build import build_judge
 from edge.pipeline.camera_unit import CameraUnit
-from edge.pipeline.decode_parity import DecodeParity
 from edge.pipeline.judge import Judge
 from edge.pipeline.mailbox import Mailbox
 from edge.pipeline.running_state import RunningCameras, RunningModel
@@ -53,7 +52,6 @@ class PipelineChange:
 
     config: Config
     inspector: Inspector
-    parity: DecodeParity
     judges: Sequence[Judge]  # by worker
     removed: Sequence[CameraUnit]
     added: Sequence[CameraUnit]
@@ -149,15 +147,12 @@ class Pipeline:
                 if unit.pin is not None and free(unit.pin):
                     unit.open_pin()
                 added.append(unit)
-        parity = self._model.parity if inspector is self._model.inspector else DecodeParity()
         judges = [
-            self._judge(config, self._inspector_for(worker, inspector), parity)
+            self._judge(config, self._inspector_for(worker, inspector))
             for worker in self.workers.all
         ]
         self.workers.start()
-        return PipelineChange(
-            config, inspector, parity, tuple(judges), tuple(removed), tuple(added)
-        )
+        return PipelineChange(config, inspector, tuple(judges), tuple(removed), tuple(added))
 
     def adopt(
         self, change: PipelineChange, others: Callable[[ExitStack], None], stop: StopEvent
@@ -274,8 +269,8 @@ class Pipeline:
             for worker, judge in zip(self.workers.all, change.judges, strict=True):
                 undo.callback(worker.adopt, worker.judge)
                 worker.adopt(judge)
-            undo.callback(self._model.adopt, self._model.inspector, self._model.parity)
-            self._model.adopt(change.inspector, change.parity)
+            undo.callback(self._model.adopt, self._model.inspector)
+            self._model.adopt(change.inspector)
             undo.callback(setattr, self, "_config", self._config)
             self._config = change.config
             for unit in added:
@@ -292,7 +287,7 @@ class Pipeline:
         """A worker with its own interpreter, beside `others` workers."""
         model = self._model
         inspector = model.inspector.clone() if others else model.inspector
-        judge = self._judge(self._config, inspector, model.parity)
+        judge = self._judge(self._config, inspector)
         return InspectionWorker(Mailbox(), judge, self._sink, self._clock)
 
     def _inspector_for(self, worker: InspectionWorker, inspector: Inspector) -> Inspector:
@@ -301,7 +296,7 @@ class Pipeline:
             return worker.judge.inspector
         return inspector if worker is self.workers.all[0] else inspector.clone()
 
-    def _judge(self, config: Config, inspector: Inspector, parity: DecodeParity) -> Judge:
+    def _judge(self, config: Config, inspector: Inspector) -> Judge:
         return build_judge(
             config,
             inspector,
@@ -309,7 +304,6 @@ class Pipeline:
             config.decision.deadline_ms,
             latencies=self._latencies,
             on_bad_picture=self._cameras.picture_rejected,
-            parity=parity,
         )
 
     def _wait_until(self, condition: Callable[[], bool], seconds: float, stop: StopEvent) -> bool:

@@ -5,8 +5,7 @@ from collections.abc import Mapping
 from edge.capture import FaultKind
 from edge.capture.reader import Reader
 from edge.core.threads import CopyOnWriteDict
-from edge.inspection import Inspector, ViewCrop
-from edge.pipeline.decode_parity import DecodeParity
+from edge.inspection import Inspector
 from edge.pipeline.part_tracker import PartTracker
 
 
@@ -31,19 +30,11 @@ class RunningCameras:
 
 
 class RunningModel:
-    """Safe between threads. `parity`: the decode comparison of this model."""
+    """Safe between threads."""
 
     def __init__(self, inspector: Inspector) -> None:
         self.inspector = inspector
-        self.parity = DecodeParity()
 
-    def adopt(self, inspector: Inspector, parity: DecodeParity) -> None:
+    def adopt(self, inspector: Inspector) -> None:
         """Another model judges from now on, or the same one again."""
-        self.inspector, self.parity = inspector, parity
-
-    def reduction(self, width: int, height: int, crop: ViewCrop) -> int:
-        """The divisor for both sides of a JPEG while a camera decodes it.
-
-        width, height: size of the JPEG, pixels.
-        """
-        return self.inspector.reduction(width, height, crop) if self.parity.holds else 1
+        self.inspector = inspector

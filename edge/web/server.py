@@ -195,11 +195,15 @@ class WebServer:
         name = escape(upload.filename or "image")
         with self._judge_lock:  # one picture at a time: a few kilobytes may be 200 MB of pixels
             try:
-                pixels, reduced = judge.decode(camera, examine_picture(data, name))
+                picture = examine_picture(data, name)
+                pixels, reduced = judge.decode(camera, picture)
             except PictureError as error:
                 raise BadRequest(str(error)) from error
             self._seq += 1
-            verdict = judge(Frame(camera, self._seq, pixels, now, tick, item=name, reduced=reduced))
+            frame = Frame(
+                camera, self._seq, pixels, now, tick, item=name, encoded=picture, reduced=reduced
+            )
+            verdict = judge(frame)
         body = sent_body(stored_body(verdict, seq=0), replayed=False)
         return Response(body, mimetype="application/json")
 

@@ -160,7 +160,7 @@ def verdict_of(data: bytes, inspector: Inspector) -> str:
 def judged(pixels: Pixels, inspector: Inspector, reduced: int = 1) -> str:
     """The verdict on pixels."""
     (region,) = _crop(inspector).cut(pixels, reduced).values()
-    return inspector.judge(inspector.prepare(region, reduced)).outcome
+    return inspector.judge(inspector.prepare(region)).outcome
 
 
 def show(counts: dict[str, Counter[str]]) -> None:

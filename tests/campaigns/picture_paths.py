@@ -200,8 +200,8 @@ def _judged(read: CameraRead, inspector: Inspector) -> str:
         assert read.fault
         return "error"
     crop = ViewCrop(inspector.input.view or ViewConfig())
-    (region,) = crop.cut(read.pixels, 1).values()
-    return inspector.judge(inspector.prepare(region, 1)).outcome
+    (region,) = crop.cut(read.pixels).values()
+    return inspector.judge(inspector.prepare(region)).outcome
 
 
 def _values(model: Path, camera: dict[str, str], port: int) -> dict[str, Any]:

@@ -27,7 +27,7 @@ def health_sample(
     """The health message of a daemon with one camera, `second` seconds after its start.
 
     The daemon has read, judged and sent `acked` pictures. `changed` may have `frames`, `error`,
-    `skipped`, `distrusted`, `reduced` and `faults`.
+    `skipped`, `distrusted` and `faults`.
     """
     body = {
         "cameras": {
@@ -45,7 +45,6 @@ def health_sample(
             "error": changed.get("error", 0),
         },
         "outbox": {"acked": acked, "dropped": 0},
-        "decoding": {"reduced": changed.get("reduced", True)},
         "latency_ms": {"prepare": spread(0.5), "inference": spread(0.25)},
         "faults": changed.get("faults", []),
     }

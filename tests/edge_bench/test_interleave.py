@@ -114,12 +114,6 @@ def test_frames_without_a_verdict_make_a_run_invalid() -> None:
         refuse_faults(health_sample(2, 1000, frames=1041))
 
 
-def test_whole_decoding_makes_a_run_invalid() -> None:
-    """A daemon that decodes whole does more work than the bare loop."""
-    with pytest.raises(InvalidRunError, match="--pictures"):
-        refuse_faults(health_sample(2, 20, reduced=False))
-
-
 def test_an_error_verdict_makes_a_run_invalid() -> None:
     """The sentence has the number of errors."""
     with pytest.raises(InvalidRunError, match="1 verdicts were errors"):

@@ -7,12 +7,12 @@ from typing import Any, cast
 from edge.core.clock import Clock
 from edge.core.percentiles import Latencies
 from edge.core.threads import ThreadWatch
+from edge.inspection import InputSpec
 from edge.monitoring.health import Health
 from edge.monitoring.health_body import Components
 from edge.monitoring.host import HostMetrics
 from edge.mqtt.send_scheduler import CAUSES
 from edge.mqtt.snapshots import SKIPS
-from edge.pipeline.decode_parity import DecodeParity
 from edge.storage.outbox.records import OutboxStats
 
 
@@ -78,7 +78,9 @@ class HealthyComponents:
             "part_journal": self.part_journal,
             "threads": self.threads,
             "plant": plant,
-            "model": SimpleNamespace(parity=DecodeParity()),
+            "model": SimpleNamespace(
+                inspector=SimpleNamespace(input=InputSpec(width=64, height=64))
+            ),
             "readers": {"top": self.reader},
             "latencies": self.latencies,
             "workers": self.workers,

@@ -106,6 +106,12 @@ def _elpv_parser() -> argparse.ArgumentParser:
     )
     parser.set_defaults(command="elpv")
     parser.add_argument("-o", dest="target", metavar="DIR", type=Path, required=True)
+    parser.add_argument(
+        "--cells",
+        choices=("both", "mono", "poly"),
+        default="both",
+        help="mono- or polycrystalline cells, as one plant makes them, or both (%(default)s)",
+    )
     return parser
 
 
@@ -152,7 +158,7 @@ def run_command(args: argparse.Namespace) -> int:
     if args.command == "elpv":
         from trainer.data.elpv import make_elpv
 
-        made = make_elpv(args.target)
+        made = make_elpv(args.target, kind=None if args.cells == "both" else args.cells)
         sys.stdout.write(f"{args.target}: {'made' if made else 'is there already, complete'}\n")
         return EXIT_DONE
     if args.command == "paint":

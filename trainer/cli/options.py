@@ -55,6 +55,13 @@ def _add_input_options(add: Callable[..., Any]) -> None:
         metavar="X,Y,W,H",
         help="region of each picture that the model sees, in fractions: 0.1,0,0.8,1",
     )
+    add(
+        "--decoding",
+        choices=("auto", "whole"),
+        default="auto",
+        help="auto: JPEGs at reduced scale, which is faster, where that costs no accuracy "
+        "(%(default)s)",
+    )
     add("--frozen", action="store_true", help="pretrained, keras: fit the last layer only")
 
 
@@ -119,6 +126,7 @@ def training_request(args: argparse.Namespace) -> TrainingRequest:
         colour=args.colour,
         view=args.view,
         region=args.region,
+        decoding=args.decoding,
         tune=False if args.frozen else None,
         variations=settings.variations.chosen(
             set(args.without), quarter_turn=args.quarter_turns, turn=args.turn

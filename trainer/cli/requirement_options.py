@@ -17,6 +17,11 @@ def add_requirement_options(parser: argparse.ArgumentParser) -> None:
     add("--escape-cost", type=_cost, metavar="COST", help="of one defective part that passes")
     add("--reject-cost", type=_cost, metavar="COST", help="of one good part that fails")
     add("--defect-share", type=_share, metavar="SHARE", help="on the line; weighs the costs")
+    add(
+        "--allow-unshown",
+        action="store_true",
+        help="let a limit set the thresholds although the test set does not show it: for a trial",
+    )
 
 
 def requirements_from(args: argparse.Namespace) -> Requirements:
@@ -27,6 +32,7 @@ def requirements_from(args: argparse.Namespace) -> Requirements:
         escape_cost=args.escape_cost,
         reject_cost=args.reject_cost,
         defect_share=args.defect_share,
+        allow_unshown=args.allow_unshown,
     )
 
 

@@ -10,12 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.core.errors import DatasetError, EdgeInspectError, PictureError
-from edge.core.image import read_picture
-from edge.inspection import InputSpec, preprocess
+from edge.core.image import EncodedPicture, open_picture
+from edge.inspection import InputSpec, model_input
 from trainer.data.dataset import Sample
 from trainer.data.folder_layout import MAX_NAMES
 
 Progress = Callable[[int, int], None]
+Read = Callable[[int, EncodedPicture], NDArray[np.uint8]]  # number and file to model input
 BATCH = 64
 
 
@@ -53,13 +54,18 @@ def batches_of(
 
 
 def map_pictures(
-    samples: Sequence[Sample], spec: InputSpec, file: Path, progress: Progress | None = None
+    samples: Sequence[Sample],
+    spec: InputSpec,
+    file: Path,
+    progress: Progress | None = None,
+    read: Read | None = None,
 ) -> NDArray[np.uint8]:
     """As `load_pictures`, but mapped from `file`, so that the number of pictures has no limit.
 
     The result is read-only. Indexing copies the rows from the file; only these are in memory. An
     existing file is used unchecked, so its name must identify its content. The file is written
-    atomically. Raises DatasetError, and EdgeInspectError when the file cannot be written.
+    atomically. `read` makes the model's input; None: as the box does. Raises DatasetError, and
+    EdgeInspectError when the file cannot be written.
     """
     shape = (len(samples), *spec.shape)
     if not file.exists():
@@ -69,7 +75,7 @@ def map_pictures(
                 header = {"descr": "|u1", "fortran_order": False, "shape": shape}
                 np.lib.format.write_array_header_1_0(stream, header)
                 # Written, not mapped: a full disk then raises an error and the process survives.
-                for picture in _each(samples, spec, progress):
+                for picture in _each(samples, spec, progress, read):
                     stream.write(picture.tobytes())
             half.replace(file)
         except OSError as error:
@@ -104,13 +110,17 @@ class _MappedPictures(np.memmap[Any, np.dtype[np.uint8]]):
 
 
 def _each(
-    samples: Sequence[Sample], spec: InputSpec, progress: Progress | None
+    samples: Sequence[Sample],
+    spec: InputSpec,
+    progress: Progress | None,
+    read: Read | None = None,
 ) -> Iterator[NDArray[np.uint8]]:
     """Yields one picture at a time, a black one for each unreadable file; raises at the end."""
     broken: list[str] = []
     for at, sample in enumerate(samples):
         try:
-            yield preprocess(read_picture(sample.path), spec)
+            picture = open_picture(sample.path)
+            yield model_input(picture, spec) if read is None else read(at, picture)
         except PictureError as error:
             broken.append(str(error))
             yield np.zeros(spec.shape, np.uint8)

@@ -72,15 +72,23 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """The claims about escapes and about false rejects."""
+    """The claims about escapes and about false rejects.
+
+    `allow_unshown`: a limit that the test set does not show is no reason to refuse the model.
+    """
 
     escape: Claim
     false_reject: Claim
+    allow_unshown: bool = False
 
-    def refusals(self) -> list[str]:
+    def unshown(self) -> list[str]:
         """A sentence for each limit that the test set does not show."""
         found = (self.escape.refusal(), self.false_reject.refusal())
         return [reason for reason in found if reason is not None]
+
+    def refusals(self) -> list[str]:
+        """The reasons to refuse the model."""
+        return [] if self.allow_unshown else self.unshown()
 
     def as_json(self) -> dict[str, Any]:
         """For `claims` in inspection.json."""
@@ -92,6 +100,7 @@ def make_claims(escapes: Rate, false_rejects: Rate, requirements: Requirements) 
     return Claims(
         Claim(*_ESCAPE, escapes, requirements.max_escape),
         Claim(*_REJECT, false_rejects, requirements.max_false_reject),
+        requirements.allow_unshown,
     )
 
 
@@ -101,6 +110,8 @@ def check_demonstrable(requirements: Requirements, n_ok: int, n_defect: int) -> 
     `n_ok` and `n_defect` are the numbers of test pictures. The best case is that none of them
     fails.
     """
+    if requirements.allow_unshown:
+        return
     reasons = []
     for (option, event, population), limit, n in (
         (_ESCAPE, requirements.max_escape, n_defect),

@@ -139,6 +139,8 @@ class Evaluation:
             f"               {self.claims.false_reject.as_text()}",
             f"calibration    scores are off by {self.calibration.error:.1%} on average",
         ]
+        if self.claims.allow_unshown:
+            lines += [f"NOT SHOWN      {reason}" for reason in self.claims.unshown()]
         width = max(len("truly"), *map(len, self.confusion))
         lines += ["", f"{'truly':<{width}}  " + "".join(f"{name:>8}" for name in OUTCOMES)]
         for label, row in self.confusion.items():

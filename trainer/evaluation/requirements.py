@@ -17,6 +17,7 @@ class Requirements:
       together with a limit.
     - `defect_share`: the share of defective parts on the line, which weighs the costs; by default
       that of the data set.
+    - `allow_unshown`: a limit sets the thresholds although the test set does not show it.
 
     Raises EdgeInspectError for a contradiction.
     """
@@ -26,6 +27,7 @@ class Requirements:
     escape_cost: float | None = None
     reject_cost: float | None = None
     defect_share: float | None = None
+    allow_unshown: bool = False
 
     def __post_init__(self) -> None:
         for option, share in (
@@ -51,6 +53,10 @@ class Requirements:
             raise EdgeInspectError(
                 "--defect-share only weighs costs; give --escape-cost and --reject-cost with it"
             )
+        if self.allow_unshown and not self.has_limits:
+            raise EdgeInspectError(
+                "--allow-unshown is for a limit; give --max-escape or --max-false-reject with it"
+            )
 
     @property
     def has_limits(self) -> bool:
@@ -59,7 +65,7 @@ class Requirements:
 
     def as_json(self) -> dict[str, float]:
         """The stated values, for `training` in the model's spec."""
-        return {name: value for name, value in asdict(self).items() if value is not None}
+        return {name: value for name, value in asdict(self).items() if value not in (None, False)}
 
     @classmethod
     def from_json(cls, recorded: Any) -> Self:

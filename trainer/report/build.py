@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.core.errors import EdgeInspectError
-from edge.core.image import read_picture
-from edge.inspection import preprocess
+from edge.core.image import open_picture
+from edge.inspection import model_input
 from trainer.data.folder_layout import picture_path
 from trainer.networks import load_trained, scores
 from trainer.report import sections
@@ -88,7 +88,7 @@ def render(run_data: RunData, root: Path, judge: ScoreFunction, tflite: Path | N
     ]
     if tflite is not None:
         pictures = [
-            preprocess(read_picture(picture_path(root, row.file)), spec.input)
+            model_input(open_picture(picture_path(root, row.file)), spec.input)
             for row in run_data.test[:8]
         ]
         found.append(conversion_section(tflite, np.stack(pictures)))

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.core.errors import PictureError
-from edge.core.image import read_picture
-from edge.inspection import InputSpec, Thresholds, apply_view, to_model_input
+from edge.core.image import open_picture
+from edge.inspection import InputSpec, Thresholds, apply_view, model_input
 from trainer.data.folder_layout import picture_path
 from trainer.evaluation.finalize import ScoredPicture
 from trainer.report.occlusion_map import ScoreFunction, occlusion_map, overlaid
@@ -71,11 +71,11 @@ def cards(
     found = []
     for row in rows:
         try:
-            pixels = apply_view(read_picture(picture_path(root, row.file)), spec)
+            picture = open_picture(picture_path(root, row.file))
+            pixels, judged = apply_view(picture.decode()[0], spec), model_input(picture, spec)
         except PictureError:
             continue
-        model_input = to_model_input(pixels, spec)
-        heat = overlaid(model_input, occlusion_map(model_input, judge))
+        heat = overlaid(judged, occlusion_map(judged, judge))
         unstretched = _unstretched(heat[..., ::-1], pixels, spec)
         found.append(GalleryCard(row, _uri(pixels), _uri(unstretched)))
     return found

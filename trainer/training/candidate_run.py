@@ -16,6 +16,10 @@ from trainer.evaluation import auroc
 from trainer.networks import probabilities
 from trainer.networks.cost import multiply_adds
 from trainer.training.checkpoint import Checkpoint
+from trainer.training.decoding_choice import (
+    choose_rule,
+    rule_to_try,
+)
 from trainer.training.fit import fit
 from trainer.training.input_choice import choose_input, describe_input, input_for, survey_pictures
 from trainer.training.preview import write_preview
@@ -93,13 +97,15 @@ def run_candidate(
     """
     started = time.monotonic()
     settings, reasons = choose_input(settings, survey_pictures(context.data, input_for(settings)))
-    input_spec = input_for(settings)
+    validation = context.data.of("validation")
+    decoding = rule_to_try(input_for(settings), validation, settings.decoding)
+    input_spec = decoding.input
     display.say(
         f"network        {settings.network}, {describe_input(input_spec)}, seed {settings.seed}"
     )
     for reason in reasons:
         display.say(f"               {reason}")
-    sets = load_sets(context.data, context.fingerprint, input_spec, context.folder, display.reading)
+    sets = _load(context, input_spec, display)
     preview = context.folder / f"{version}.png"
     write_preview(preview, sets["train"], context.data.labels, settings.variations, settings.seed)
     display.say(f"preview        {preview}")
@@ -112,13 +118,19 @@ def run_candidate(
         display,
         checkpoint=checkpoint,
     )
+    if input_spec.reduces:
+        held_out = sets["validation"]
+        decoding = choose_rule(decoding, model, validation, held_out, folder=context.folder)
+        if not decoding.input.reduces:
+            sets = _load(context, decoding.input, display)
+    display.say(f"decoding       {decoding.reason}")
     held_out = sets["validation"]
     scores = 1 - probabilities(model, None, held_out.pictures)[:, 0]
     bad = held_out.classes > 0
     return CandidateRun(
         settings=settings,
-        input=input_spec,
-        reasons=reasons,
+        input=decoding.input,
+        reasons=(*reasons, decoding.reason),
         model=model,
         history=tuple(history),
         sets=sets,
@@ -128,6 +140,17 @@ def run_candidate(
         milliseconds=int8_milliseconds(model) if timed else None,
         preview=preview,
         seconds=time.monotonic() - started,
+    )
+
+
+def _load(context: RunContext, spec: InputSpec, display: Display) -> dict[SetName, LabelledArrays]:
+    return load_sets(
+        context.data,
+        context.fingerprint,
+        spec,
+        context.folder,
+        display.reading,
+        varied=spec.reduces,
     )
 
 

@@ -109,6 +109,8 @@ class _TrainingLoop:
         train = self._train
         groups = train.groups if train.groups is not None else np.arange(len(train.classes))
         features = self._learner.body_features(train.pictures)
+        if train.varied is not None:
+            features[::2] = self._learner.body_features(train.varied, step=2)
         linear, _, _ = fit_logistic(
             features, train.classes, groups, self._classes, self._settings.seed
         )
@@ -127,7 +129,7 @@ class _TrainingLoop:
         batches = max(1, len(train.classes) // settings.batch)
         sums, seen = np.zeros(2), 0
         for done, rows in enumerate(self._batches(batches), 1):
-            pictures = augment(train.pictures[rows], self._rng, settings.variations)
+            pictures = augment(train.drawn(rows, self._rng), self._rng, settings.variations)
             classes = train.classes[rows]
             rate_factor = learning_rate_factor(
                 (self._number - 1) * batches + done - 1,

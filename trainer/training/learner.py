@@ -59,13 +59,16 @@ class Learner:
         self._step = self._traced_step(training=not frozen_norm)
         self._infer = tf.function(lambda pixels: self._body(pixels, training=False))
 
-    def body_features(self, pictures: NDArray[np.uint8], batch: int = 32) -> NDArray[np.float64]:
-        """The body's features: float64, (n, features). `pictures` is uint8, as preprocessed."""
+    def body_features(
+        self, pictures: NDArray[np.uint8], batch: int = 32, step: int = 1
+    ) -> NDArray[np.float64]:
+        """The body's features: float64, (n, features), of every `step`-th picture. `pictures` is
+        uint8, as preprocessed."""
         rows = [
-            np.asarray(self._infer(pictures[at : at + batch].astype(np.float32)), np.float64)
-            for at in range(0, len(pictures), batch)
+            np.asarray(self._infer(pictures[at : at + batch * step : step].astype(np.float32)))
+            for at in range(0, len(pictures), batch * step)
         ]
-        return np.concatenate(rows)
+        return np.concatenate(rows).astype(np.float64)
 
     def predict(self, pictures: NDArray[np.uint8]) -> NDArray[np.float64]:
         """The probabilities: float64, (n, classes), 0 to 1; rows sum to 1."""

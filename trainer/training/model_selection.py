@@ -39,6 +39,7 @@ def candidate_settings(base: TrainingSettings, pictures: int) -> tuple[TrainingS
         "variations": base.variations,
         "view": base.view,
         "region": base.region,
+        "decoding": base.decoding,
     }
     lite = default_settings("pretrained").replace(**shared)
     if pictures < MIN_PICTURES_TO_TUNE:

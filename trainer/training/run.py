@@ -115,7 +115,10 @@ def _run_baseline(
 ) -> CandidateRun:
     """The baseline on the same pictures, for the comparison in the report."""
     plain = default_settings("baseline").replace(
-        seed=settings.seed, view=settings.view, region=settings.region
+        seed=settings.seed,
+        view=settings.view,
+        region=settings.region,
+        decoding=settings.decoding,
     )
     version = _version(context.fingerprint, plain)
     return run_candidate(context, plain, version, display, DEFAULT_FALSE_REJECT, timed=False)

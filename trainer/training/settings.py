@@ -24,6 +24,7 @@ class TrainingSettings:
     - `colour`: of the input; None is the network's default.
     - `view`: how the box crops and straightens a camera frame; None for no change.
     - `region`: x, y, width, height as fractions of the view; None for all of it.
+    - `decoding`: `auto` tries JPEGs at reduced scale and keeps that if it costs no accuracy.
     - `tune`: for pretrained networks; without it only the head is fitted.
     """
 
@@ -44,6 +45,7 @@ class TrainingSettings:
     colour: Literal["rgb", "grey"] | None = None
     view: ViewConfig | None = None
     region: tuple[float, float, float, float] | None = None
+    decoding: Literal["auto", "whole"] = "auto"
     tune: bool = True
     variations: Variations = field(default_factory=Variations)
 

@@ -9,6 +9,7 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from socket import socket
 
 from edge.capture.camera import CameraRead, DrivenCamera, decode_read, fault_kind
@@ -31,6 +32,7 @@ from edge.capture.isolation.prctl import leave_no_core, set_process_name
 from edge.config import CameraConfig, read_secret
 from edge.core.clock import StopEvent
 from edge.core.errors import CameraError
+from edge.core.jpeg import WHOLE, JPEGDecoding
 from edge.core.output import traceback_lines, write_error
 from edge.core.redaction import redact
 from edge.core.text import one_line
@@ -154,6 +156,7 @@ def _stream(channel: Channel, memory: int, camera: DrivenCamera, config: CameraC
                 passed_over=passed_over,
                 repeats=repeats,
                 reduction=read.reduced,
+                luma=read.pixels.shape[2] == 1,
                 jpeg_bytes=len(evidence),
             )
         channel.send(answer)
@@ -168,7 +171,7 @@ def _pending_request(channel: Channel, request: FrameRequest | None) -> FrameReq
                 request = message
             case FrameUrgent(number):
                 if request is not None and request.number == number:
-                    request = FrameRequest(number, request.slot, request.reduction)
+                    request = replace(request, min_interval_s=0.0)
             case _:
                 raise MalformedMessageError(f"a camera process cannot handle {message!s:.80}")
     return request
@@ -190,29 +193,25 @@ def _first_shape(channel: Channel, camera: DrivenCamera, stop: StopEvent) -> Sha
     while True:
         _grab(channel, camera, stop)
         encoded = camera.retrieve_encoded() if camera.gives_jpeg else None
-        read = camera.retrieve(None) if encoded is None else decode_read(encoded, 8)
+        read = camera.retrieve(None) if encoded is None else decode_read(encoded, JPEGDecoding(8))
         if read.pixels is not None:
-            return _whole_shape(read.pixels.shape, read.reduced)
+            return read.size[1], read.size[0], 3
         if encoded is not None and encoded.encoded is not None:
             header = encoded.encoded.header
             return header.height, header.width, 3
 
 
-def _whole_shape(shape: tuple[int, ...], reduction: int) -> Shape:
-    height, width, channels = shape
-    return height * reduction, width * reduction, channels
-
-
 def _retrieve(
     camera: DrivenCamera, jpeg: CameraRead | None, writer: FrameRingWriter, request: FrameRequest
 ) -> CameraRead:
-    """The grabbed frame, decoded and reduced as requested; the driver may write it into its slot.
+    """The grabbed frame, decoded as requested; the driver may write it into its slot.
 
     `jpeg`: the frame's JPEG when it was retrieved before.
     """
     writer.begin(request.slot)
-    if camera.gives_jpeg and (jpeg is not None or request.reduction > 1):
-        return decode_read(jpeg or camera.retrieve_encoded(), request.reduction)
+    how = JPEGDecoding(request.reduction, request.luma)
+    if camera.gives_jpeg and (jpeg is not None or how != WHOLE):
+        return decode_read(jpeg or camera.retrieve_encoded(), how)
     return camera.retrieve(writer.target(request.slot))
 
 
@@ -223,10 +222,10 @@ def _unusable(read: CameraRead, writer: FrameRingWriter, shape: Shape) -> str | 
     """
     if read.pixels is None:
         return str(read.fault)
-    found = _whole_shape(read.pixels.shape, read.reduced)
-    if found != shape:
+    width, height = read.size
+    if (height, width) != shape[:2]:
         raise CameraError(
-            f"wrong size: pictures were {shape[1]}×{shape[0]}, now {found[1]}×{found[0]}; check "
+            f"wrong size: pictures were {shape[1]}×{shape[0]}, now {width}×{height}; check "
             "the camera's settings",
             kind="wrong_size",
         )
@@ -236,5 +235,8 @@ def _unusable(read: CameraRead, writer: FrameRingWriter, shape: Shape) -> str | 
 
 
 def _evidence(read: CameraRead) -> bytes | bytearray | memoryview:
-    """The JPEG of a reduced frame, which the archive keeps as evidence; empty for another."""
-    return read.encoded.data if read.encoded is not None and read.reduced > 1 else b""
+    """The JPEG of a frame that was not decoded whole and in colour, which the archive keeps as
+    evidence; empty for another."""
+    if read.encoded is None or read.pixels is None:
+        return b""
+    return read.encoded.data if read.reduced > 1 or read.pixels.shape[2] == 1 else b""

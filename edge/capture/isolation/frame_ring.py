@@ -18,6 +18,7 @@ import numpy as np
 
 from edge.capture.camera import Pixels
 from edge.core.errors import CameraError
+from edge.core.jpeg import WHOLE, JPEGDecoding
 
 SLOTS = 6
 _HEAD = struct.Struct("<QQ")  # number of the frame, bytes
@@ -105,17 +106,18 @@ class FrameRing:
             self._free.append(slot)
 
     def take(
-        self, slot: int, number: int, reduced: int = 1, jpeg: int = 0
+        self, slot: int, number: int, how: JPEGDecoding = WHOLE, jpeg: int = 0
     ) -> tuple[Pixels, memoryview]:
         """Frame `number` in a lent slot and its JPEG, both read only.
 
-        reduced  the divisor of both sides
-        jpeg     bytes of the JPEG behind the frame; 0 without one
+        how   how the frame was decoded
+        jpeg  bytes of the JPEG behind the frame; 0 without one
 
-        The frame is uint8, (height, width, 3), BGR. The slot becomes free with the last view of
-        either. Raises CameraError when the frame is torn.
+        The frame is uint8, (height, width, 3), BGR, or grey, (height, width, 1). The slot becomes
+        free with the last view of either. Raises CameraError when the frame is torn.
         """
-        shape = self.shape[0] // reduced, self.shape[1] // reduced, self.shape[2]
+        height, width = (-(-side // how.reduction) for side in self.shape[:2])
+        shape = height, width, 1 if how.luma else 3
         start, size = slot * self.stride, math.prod(shape)
         whole = size + jpeg
         if jpeg < 0 or whole > _room(self.shape):

@@ -11,7 +11,7 @@ import signal
 from dataclasses import replace
 from typing import TypeVar
 
-from edge.capture.camera import CameraRead, Reduction
+from edge.capture.camera import CameraRead, DecodingOf
 from edge.capture.isolation.channel import ChannelClosed
 from edge.capture.isolation.demand import DemandGate
 from edge.capture.isolation.forkserver_client import DRIVERS, ForkServerClient
@@ -32,6 +32,7 @@ from edge.config import CameraConfig, mask_credentials
 from edge.core.clock import Clock, StopEvent
 from edge.core.errors import CameraError
 from edge.core.image import EncodedPicture, Header
+from edge.core.jpeg import WHOLE, JPEGDecoding
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +56,7 @@ class IsolatedCamera:
         fork_server: ForkServerClient,
         driver_module: str = DRIVERS,
         *,
-        reduction: Reduction = lambda _width, _height: 1,
+        decoding_of: DecodingOf = lambda _width, _height: WHOLE,
         demand: DemandGate | None = None,
         noted: set[tuple[str, str]] | None = None,
         start_s: float = _START_S,
@@ -64,7 +65,7 @@ class IsolatedCamera:
         """Starts the process and returns at once; the first `read` waits for the camera.
 
         driver_module  a module with `driver_of`; tests name one whose camera misbehaves
-        reduction      the divisor that this camera's JPEGs may be decoded with
+        decoding_of    how this camera's JPEGs are decoded
         demand         says when a frame is needed; None: always
         noted          camera and text of the notes that are in the log already
         start_s        seconds that the process may take to start
@@ -77,7 +78,7 @@ class IsolatedCamera:
         self._ring: FrameRing | None = None
         self._number = 0
         self._opened = self._ended = False
-        self._fork_server, self._reduction, self._demand = fork_server, reduction, demand
+        self._fork_server, self._decoding_of, self._demand = fork_server, decoding_of, demand
         self._noted = set() if noted is None else noted
         self._start_s, self._reap_s = start_s, reap_s
         self._gives_jpeg = False
@@ -139,8 +140,8 @@ class IsolatedCamera:
         assert ring is not None
         slot = ring.lend()
         self._number += 1
-        reduction = self._reduction(ring.shape[1], ring.shape[0]) if self._gives_jpeg else 1
-        request = FrameRequest(self._number, slot, reduction)
+        how = self._decoding_of(ring.shape[1], ring.shape[0]) if self._gives_jpeg else WHOLE
+        request = FrameRequest(self._number, slot, how.reduction, how.luma)
         answer: Message | None = None
         try:
             self._send(request)
@@ -186,9 +187,11 @@ class IsolatedCamera:
             or answer.passed_over < 0
             or answer.captured_tick > now + 1.0
             or answer.reduction not in (1, request.reduction)
+            or answer.luma > request.luma
         ):
             raise self._malformed(answer)
-        pixels, jpeg = ring.take(request.slot, request.number, answer.reduction, answer.jpeg_bytes)
+        how = JPEGDecoding(answer.reduction, answer.luma)
+        pixels, jpeg = ring.take(request.slot, request.number, how, answer.jpeg_bytes)
         encoded = None
         if jpeg:
             encoded = EncodedPicture(

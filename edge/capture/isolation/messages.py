@@ -77,12 +77,14 @@ class FrameRequest:
     """Write the next frame into `slot` of the ring, which the daemon lends.
 
     reduction       divisor of both sides of a JPEG: 1, 2, 4 or 8
+    luma            decode the grey levels of a JPEG only
     min_interval_s  least seconds between the last answer and this one
     """
 
     number: int
     slot: int
     reduction: int = 1
+    luma: bool = False
     min_interval_s: float = 0.0
 
 
@@ -121,6 +123,7 @@ class FrameReady:
     passed_over    frames since the last answer that were not requested
     repeats        identical frames right before this one
     reduction      divisor of both sides: that of the request, or 1
+    luma           whether there are grey levels only
     jpeg_bytes     length of the JPEG behind the pixels; 0 without one
     """
 
@@ -129,6 +132,7 @@ class FrameReady:
     passed_over: int
     repeats: int
     reduction: int
+    luma: bool
     jpeg_bytes: int
 
 

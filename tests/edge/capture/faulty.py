@@ -132,7 +132,7 @@ class FaultyCamera(DrivenCamera):
             case "damaged":
                 return CameraRead(None, fault="faulty: the JPEG file is truncated")
             case "liar":
-                _daemon_socket().send(FrameReady(1, now, -5, 0, 1, 0))
+                _daemon_socket().send(FrameReady(1, now, -5, 0, 1, luma=False, jpeg_bytes=0))
             case "noise":
                 os.write(_daemon_socket().fileno(), b"\x00")
             case "untyped":

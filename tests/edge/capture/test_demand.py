@@ -76,7 +76,7 @@ def test_skipped_frames_are_missed_only_in_continuous_mode(
 def test_identical_pictures_can_be_allowed() -> None:
     """With `frozen_after: null` no repeat is rejected."""
     checks = FrameChecks(camera_config("v4l2:/dev/video0", frozen_after=None))
-    assert checks.check(noise(1), 0.0, repeats=9) is None
+    assert checks.check(CameraRead(noise(1), repeats=9), 0.0) is None
 
 
 @dataclass

@@ -9,6 +9,7 @@ import pytest
 
 from edge.capture.isolation.frame_ring import SLOTS, FrameRing, FrameRingWriter, Shape, new_memory
 from edge.core.errors import CameraError
+from edge.core.jpeg import JPEGDecoding
 
 SHAPE: Shape = (48, 64, 3)
 
@@ -50,13 +51,13 @@ def test_a_jpeg_keeps_its_slot_too(memory: int) -> None:
     slot = ring.lend()
     writer.begin(slot)
     writer.put(slot, 1, small, b"as it came")
-    pixels, jpeg = ring.take(slot, 1, reduced=2, jpeg=10)
+    pixels, jpeg = ring.take(slot, 1, JPEGDecoding(2), jpeg=10)
     assert (bytes(jpeg), jpeg.readonly, pixels.shape) == (b"as it came", True, small.shape)
     del pixels
     assert ring.lend() == 0
     writer.begin(0)
     writer.put(0, 2, small, b"copied out")
-    copied = ring.take(0, 2, reduced=2, jpeg=10)[1]
+    copied = ring.take(0, 2, JPEGDecoding(2), jpeg=10)[1]
     assert (bytes(copied), copied.readonly) == (b"copied out", True)
     del jpeg
     assert ring.lend() == slot
@@ -125,12 +126,12 @@ def test_a_reduced_picture_lies_before_its_jpeg(memory: int) -> None:
     for slot in (1, 0):
         writer.begin(slot)
         writer.put(slot, 7, small, jpeg)
-        pixels, evidence = ring.take(slot, 7, reduced=4, jpeg=len(jpeg))
+        pixels, evidence = ring.take(slot, 7, JPEGDecoding(4), jpeg=len(jpeg))
         assert np.array_equal(pixels, small)
         assert evidence == jpeg
         for reduced, length in ((4, 0), (4, len(jpeg) - 1), (2, 20), (1, 0)):
             with pytest.raises(CameraError, match="torn"):
-                ring.take(slot, 7, reduced, length)
+                ring.take(slot, 7, JPEGDecoding(reduced), length)
 
 
 @pytest.mark.parametrize("length", [-1, 16 * 24 * 3 - 4 * 6 * 3 + 1, 1 << 40])
@@ -139,5 +140,5 @@ def test_an_impossible_jpeg_length_is_refused(memory: int, length: int) -> None:
     shape = 16, 24, 3
     ring, writer = FrameRing(memory, shape), FrameRingWriter(memory, shape)
     with pytest.raises(CameraError, match="JPEG of"):
-        ring.take(1, 1, 4, length)
+        ring.take(1, 1, JPEGDecoding(4), length)
     assert not writer.has_room(np.zeros((4, 6, 3), np.uint8), bytes(16 * 24 * 3))

@@ -29,7 +29,7 @@ _VALUES: dict[object, st.SearchStrategy[Any]] = {
     FaultKind: st.sampled_from(FAULT_KINDS),
     dict[str, Any]: st.dictionaries(st.text(), st.integers() | st.text() | st.none()),
 }
-_READY = FrameReady(1, 2.5, 0, 0, 4, 100)
+_READY = FrameReady(1, 2.5, 0, 0, 4, luma=True, jpeg_bytes=100)
 
 
 def _messages() -> st.SearchStrategy[Any]:
@@ -93,7 +93,7 @@ def test_a_time_must_be_one(tick: float) -> None:
     """Python's JSON knows NaN and Infinity. Neither is a time, nor is one before the machine's
     start: a verdict cannot state when the picture was taken."""
     with pytest.raises(MalformedMessageError, match="captured_tick is"):
-        decode(encode(FrameReady(1, tick, 0, 0, 1, 0)))
+        decode(encode(FrameReady(1, tick, 0, 0, 1, luma=False, jpeg_bytes=0)))
 
 
 def test_messages_match_by_class() -> None:

@@ -9,8 +9,10 @@ from edge.capture.camera import CameraRead
 from edge.capture.isolation.forkserver_client import ForkServerClient
 from edge.capture.isolation.frame_ring import SLOTS
 from edge.capture.isolation.isolated_camera import IsolatedCamera
-from edge.capture.quality import FrameChecks
+from edge.capture.quality import FrameChecks, sharpness
 from edge.core.clock import Clock, StopEvent
+from edge.core.image import examine_picture
+from edge.core.jpeg import JPEGDecoding
 from edge_bench.camera_server import CameraServer
 from tests.edge.capture.conftest import MJPEGServer, ScriptedCamera, camera_config, noise
 from tests.edge.capture.reader_harness import MakeHarness
@@ -19,31 +21,31 @@ from tests.support.jpegs import EOI, encode_jpeg
 WIDTH, HEIGHT = 64, 64  # of the test server's pictures
 
 
-class RequestedReduction:
-    """The divisor that the daemon requests; a test changes it."""
+class RequestedDecoding:
+    """The decoding that the daemon requests; a test changes it."""
 
     def __init__(self) -> None:
-        self.by = 4
+        self.by, self.luma = 4, False
         self.asked: set[tuple[int, int]] = set()
 
-    def __call__(self, width: int, height: int) -> int:
+    def __call__(self, width: int, height: int) -> JPEGDecoding:
         self.asked.add((width, height))
-        return self.by
+        return JPEGDecoding(self.by, self.luma)
 
 
 @pytest.fixture
-def wanted() -> RequestedReduction:
+def wanted() -> RequestedDecoding:
     """The divisor 4 at first."""
-    return RequestedReduction()
+    return RequestedDecoding()
 
 
 @pytest.fixture
 def camera(
-    mjpeg_server: MJPEGServer, wanted: RequestedReduction, fork_server: ForkServerClient
+    mjpeg_server: MJPEGServer, wanted: RequestedDecoding, fork_server: ForkServerClient
 ) -> Iterator[IsolatedCamera]:
     """A network camera, read by a real process."""
     config = camera_config(mjpeg_server.url, timeout_s=20, open_timeout_s=30)
-    camera = IsolatedCamera(config, Clock(), fork_server, reduction=wanted)
+    camera = IsolatedCamera(config, Clock(), fork_server, decoding_of=wanted)
     yield camera
     camera.close()
 
@@ -57,7 +59,7 @@ def read(camera: IsolatedCamera) -> CameraRead:
 
 
 def test_reduced_pictures_come_with_their_jpeg(
-    camera: IsolatedCamera, wanted: RequestedReduction
+    camera: IsolatedCamera, wanted: RequestedDecoding
 ) -> None:
     """Each read holds a quarter of the sides, and the JPEG of the whole picture as evidence."""
     for _ in range(3 * SLOTS):
@@ -66,7 +68,7 @@ def test_reduced_pictures_come_with_their_jpeg(
         assert look.encoded is not None
         assert look.reduced == 4
         assert look.pixels.shape == (HEIGHT // 4, WIDTH // 4, 3)
-        again, by = look.encoded.decode(4)
+        again, by = look.encoded.decode(JPEGDecoding(4))
         assert by == 4
         assert np.array_equal(again, look.pixels)
         whole = look.decoded()
@@ -76,7 +78,7 @@ def test_reduced_pictures_come_with_their_jpeg(
     assert camera.copied == 0
 
 
-def test_the_reduction_may_change(camera: IsolatedCamera, wanted: RequestedReduction) -> None:
+def test_the_reduction_may_change(camera: IsolatedCamera, wanted: RequestedDecoding) -> None:
     """From the next request on pictures are whole, and later reduced again."""
     assert read(camera).reduced == 4
     wanted.by = 1
@@ -87,13 +89,26 @@ def test_the_reduction_may_change(camera: IsolatedCamera, wanted: RequestedReduc
     assert read(camera).reduced == 2
 
 
+def test_luma_alone(camera: IsolatedCamera, wanted: RequestedDecoding) -> None:
+    """One channel, whole and reduced, with the JPEG in colour as evidence."""
+    wanted.luma = True
+    for wanted.by in (1, 2):
+        look = read(camera)
+        assert look.pixels is not None
+        assert look.encoded is not None
+        assert look.pixels.shape == (HEIGHT // wanted.by, WIDTH // wanted.by, 1)
+        whole = look.decoded()
+        assert whole is not None
+        assert whole.shape == (HEIGHT, WIDTH, 3)
+
+
 def test_a_damaged_jpeg_is_a_fault_and_the_next_is_not(
-    mjpeg_server: MJPEGServer, wanted: RequestedReduction, fork_server: ForkServerClient
+    mjpeg_server: MJPEGServer, wanted: RequestedDecoding, fork_server: ForkServerClient
 ) -> None:
     """A JPEG that cannot be decoded at reduced scale is a fault, as at full scale."""
     mjpeg_server.damaged = 4
     config = camera_config(mjpeg_server.url, timeout_s=20, open_timeout_s=30)
-    camera = IsolatedCamera(config, Clock(), fork_server, reduction=wanted)
+    camera = IsolatedCamera(config, Clock(), fork_server, decoding_of=wanted)
     looks = [camera.read(StopEvent()) for _ in range(12)]
     camera.close()
     faults = [look for look in looks if look is not None and look.fault is not None]
@@ -106,10 +121,24 @@ def test_a_damaged_jpeg_is_a_fault_and_the_next_is_not(
 def test_size_is_that_of_the_whole_picture() -> None:
     """The size check multiplies by the divisor."""
     checks = FrameChecks(camera_config("v4l2:/dev/video0", width=64, height=64))
-    assert checks.check(noise(1, 16), 0.0, reduced=4) is None
-    rejection = checks.check(noise(2, 16), 0.0, reduced=2)
+    assert checks.check(CameraRead(noise(1, 16), reduced=4), 0.0) is None
+    rejection = checks.check(CameraRead(noise(2, 16), reduced=2), 0.0)
     assert rejection is not None
     assert "32×32, not 64×64" in rejection.why
+
+
+def test_sharpness_is_measured_on_the_whole_jpeg() -> None:
+    """`min_focus` was chosen on whole pictures, whatever the model needs."""
+    data = encode_jpeg(noise(1, side=64))
+    picture = examine_picture(data, "a.jpg")
+    limit = sharpness(picture.decode()[0]) - 1
+    checks = FrameChecks(camera_config("v4l2:/dev/video0", trust={"min_focus": limit}))
+    pixels, reduced = picture.decode(JPEGDecoding(4))
+    assert sharpness(pixels) < limit
+    assert checks.check(CameraRead(pixels, reduced=reduced, encoded=picture), 0.0) is None
+    rejection = checks.check(CameraRead(picture.decode(JPEGDecoding(8))[0]), 0.0)
+    assert rejection is not None
+    assert rejection.kind in ("blurred", "wrong_size")
 
 
 def test_frames_say_by_what_they_were_reduced(make_harness: MakeHarness) -> None:
@@ -137,7 +166,7 @@ def test_a_camera_whose_jpegs_are_all_damaged_is_open_and_says_so(
     damaged = whole[: len(whole) // 2] + EOI
     server = CameraServer([damaged], 50.0)
     config = camera_config(server.source, timeout_s=20, open_timeout_s=30)
-    camera = IsolatedCamera(config, Clock(), fork_server, reduction=lambda *_: by)
+    camera = IsolatedCamera(config, Clock(), fork_server, decoding_of=lambda *_: JPEGDecoding(by))
     try:
         for _ in range(3):
             look = camera.read(StopEvent())

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from edge.core import jpeg
 from edge.core.errors import PictureError
 from edge.core.image import decode_picture, examine_picture
+from edge.core.jpeg import JPEGDecoding
 from tests.support.jpegs import (
     DAMAGES,
     EOI,
@@ -115,8 +116,8 @@ def test_a_whole_jpeg_of_any_encoder_has_the_pixels_of_opencv(  # noqa: PLR0917
     at, filling = scan_start(data), b"\xff" * fill
     data = data[:at] + filling + data[at:-2] + filling + EOI + behind
     data = with_segments(data, *extras, filling)
-    pixels, reduced = examine_picture(data, "a.jpg").decode(reduction)
-    assert reduced in (1, reduction)
+    pixels, reduced = examine_picture(data, "a.jpg").decode(JPEGDecoding(reduction))
+    assert reduced in (1, reduction)  # whole when EXIF turns it on its side
     assert np.array_equal(pixels, by_opencv(data, reduced))
     assert pixels.flags.c_contiguous
 
@@ -126,9 +127,21 @@ def test_a_whole_jpeg_of_any_encoder_has_the_pixels_of_opencv(  # noqa: PLR0917
 def test_odd_and_tiny_sizes(size: tuple[int, int], reduction: int) -> None:
     """A picture smaller than a block has its size, and the pixels of OpenCV."""
     data = encode_jpeg(scene(*size))
-    pixels, reduced = examine_picture(data, "a.jpg").decode(reduction)
-    assert pixels.shape[0] * reduced == size[0]
+    pixels, reduced = examine_picture(data, "a.jpg").decode(JPEGDecoding(reduction))
+    assert reduced == (reduction if max(size) >= 8 else 1)
+    assert pixels.shape == (-(-size[0] // reduced), -(-size[1] // reduced), 3)
     assert np.array_equal(pixels, by_opencv(data, reduced))
+
+
+@pytest.mark.parametrize("grey", [False, True])
+@pytest.mark.parametrize("reduction", [1, 2, 4, 8])
+def test_luma_alone(reduction: int, *, grey: bool) -> None:
+    """The grey levels of the same JPEG, with one channel, as OpenCV makes them."""
+    data = encode_jpeg(scene(83, 122, grey))
+    pixels, reduced = examine_picture(data, "a.jpg").decode(JPEGDecoding(reduction, luma=True))
+    assert pixels.shape == (-(-83 // reduced), -(-122 // reduced), 1)
+    converted = cv2.cvtColor(by_opencv(data, reduced), cv2.COLOR_BGR2GRAY).astype(int)
+    assert np.abs(pixels[:, :, 0] - converted).mean() < 3  # colours beyond 0 to 255 are clipped
 
 
 @pytest.mark.parametrize("orientation", range(10))
@@ -238,7 +251,7 @@ def test_damage_is_refused(data: bytes, words: str) -> None:
     assert words in fault(data)
     for reduction in (2, 4, 8):
         with pytest.raises(PictureError):
-            examine_picture(data, "a.jpg").decode(reduction)
+            examine_picture(data, "a.jpg").decode(JPEGDecoding(reduction))
 
 
 def scans(data: bytes) -> list[int]:

@@ -12,7 +12,6 @@ from edge.monitoring.faults import (
     Fault,
     camera_faults,
     config_faults,
-    decoding_faults,
     delivery_faults,
     machine_faults,
     plant_faults,
@@ -48,7 +47,6 @@ def every_fault() -> list[Fault]:
             ThreadFault("outbox", "has ended", ended, vital=True) for ended in (True, False)
         ),
         *plant_faults(["outputs.fail 27: cannot be set"], ["the archive failed"]),
-        *decoding_faults("2 of 3 pictures got another verdict at reduced scale"),
         *config_faults([], ["station"]),
         *machine_faults(FAULTY_HOST),
         *machine_faults(HostState(power=PowerState(False, True, False, True))),

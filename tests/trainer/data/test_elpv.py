@@ -13,6 +13,7 @@ from tests.trainer.conftest import draw_picture
 from trainer.data import elpv
 from trainer.data.dataset import load_dataset
 
+LABELS = ("ok", "defect")
 RUNS = [
     ("mono", 60),
     ("poly", 300),
@@ -78,6 +79,53 @@ def test_makes_a_data_set_once(package: Path, tmp_path: Path) -> None:
     assert not elpv.make_elpv(target, package)
     assert (target / "manifest.csv").stat().st_mtime_ns == modified
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+
+
+@given(st.integers(1, 3000))
+def test_between_two_pieces_of_a_run_a_whole_module_is_left_out(length: int) -> None:
+    """Pieces have 120 cells or more, and no module of 72 cells reaches from one to the next."""
+    bounds = elpv.piece_bounds(length)
+    assert bounds[0][0] == 0
+    assert bounds[-1][1] <= length
+    assert all(end > start for start, end in bounds)
+    if len(bounds) > 1:
+        assert min(end - start for start, end in bounds) >= elpv.PIECE_CELLS
+    for (_start, end), (after, _end) in itertools.pairwise(bounds):
+        assert after - end >= elpv.LARGEST_MODULE
+
+
+def test_cells_of_one_type_have_a_validation_folder(package: Path, tmp_path: Path) -> None:
+    """One type gives train/, valid/ and test/, without a cell of the other type."""
+    target = tmp_path / "cells"
+    assert elpv.make_elpv(target, package, "poly")
+    groups = {sample.group for sample in load_dataset(target).samples}
+    assert all(group.startswith("poly") for group in groups)
+    assert sorted(path.name for path in target.iterdir() if path.is_dir()) == [
+        "test",
+        "train",
+        "valid",
+    ]
+    assert not elpv.make_elpv(target, package, "poly")
+
+
+def test_a_folder_with_cells_of_another_type_is_refused(package: Path, tmp_path: Path) -> None:
+    """A complete set of both types does not pass for one of one type."""
+    elpv.make_elpv(tmp_path / "cells", package)
+    with pytest.raises(DatasetError, match="holds other cells"):
+        elpv.make_elpv(tmp_path / "cells", package, "mono")
+
+
+@pytest.mark.usefixtures("require_elpv")
+def test_the_monocrystalline_cells_leave_room_for_each_set() -> None:
+    """Each set of the demo has two groups or more, and both labels; no group is in two sets."""
+    cells = elpv.cells_of(elpv.read_cells(elpv.package_data()), "mono")
+    set_of = elpv.split(cells, one_type=True)
+    counted = Counter((set_of[cell.group], elpv.LABEL_OF.get(cell.probability)) for cell in cells)
+    assert Counter(set_of.values()) == {"train": 3, "valid": 2, "test": 5}
+    assert (
+        min(counted[name, label] for name in ("train", "valid") for label in ("ok", "defect")) > 50
+    )
+    assert (counted["test", "ok"], counted["test", "defect"]) == (213, 120)
 
 
 def test_a_failed_run_leaves_no_folder(package: Path, tmp_path: Path) -> None:

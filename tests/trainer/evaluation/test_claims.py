@@ -1,6 +1,7 @@
 """A plant's requirements give thresholds and claims, or a refusal with the fix."""
 
 import argparse
+from typing import Any
 
 import numpy as np
 import pytest
@@ -40,6 +41,20 @@ def test_too_few_defects_are_refused_with_the_number_needed() -> None:
         check_demonstrable(Requirements(max_false_reject=0.01), n_ok=100, n_defect=500)
     check_demonstrable(Requirements(max_escape=0.15), n_ok=1, n_defect=20)
     check_demonstrable(Requirements(), n_ok=0, n_defect=0)
+
+
+def test_a_limit_may_set_thresholds_without_being_shown() -> None:
+    """With allow_unshown nothing is refused; the claim still says that the limit is not shown."""
+    trial = Requirements(max_escape=0.001, allow_unshown=True)
+    check_demonstrable(trial, n_ok=500, n_defect=20)
+    claims = make_claims(rate_of(1, 20), rate_of(0, 500), trial)
+    assert claims.refusals() == []
+    assert not claims.escape.holds
+    assert claims.unshown() == [claims.escape.refusal()]
+    assert Requirements.from_json(trial.as_json()) == trial
+    assert Requirements(max_escape=0.001).as_json() == {"max_escape": 0.001}
+    with pytest.raises(EdgeInspectError, match="--allow-unshown is for a limit"):
+        Requirements(allow_unshown=True)
 
 
 def test_the_claim_is_a_sentence() -> None:
@@ -178,7 +193,7 @@ class TestRequirements:
             ({"max_escape": 1.5}, "below 100 %"),
         ],
     )
-    def test_contradictions_are_named(self, requirements: dict[str, float], text: str) -> None:
+    def test_contradictions_are_named(self, requirements: dict[str, Any], text: str) -> None:
         """A contradiction is an error with its fix."""
         with pytest.raises(EdgeInspectError, match=text):
             Requirements(**requirements)
