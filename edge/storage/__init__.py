@@ -1,6 +1,7 @@
-"""What must outlive a power cut: outbox, picture archive, part journal, processed items."""
+"""What must outlive a power cut: outbox, picture archive, labels, part journal, processed items."""
 
 from edge.storage.archive import Evidence
+from edge.storage.labels import Label, LabelAction, Labels, label_problem
 from edge.storage.outbox.ownership import require_ours
 from edge.storage.outbox.reader import OutboxReader
 from edge.storage.outbox.records import OutboxRow, OutboxStats
@@ -16,6 +17,9 @@ from edge.storage.trigger_numbers import TriggerNumbers
 
 __all__ = [
     "Evidence",
+    "Label",
+    "LabelAction",
+    "Labels",
     "OnCommit",
     "OutboxError",
     "OutboxReader",
@@ -28,6 +32,7 @@ __all__ = [
     "RebuildHooks",
     "SendQueue",
     "TriggerNumbers",
+    "label_problem",
     "outbox_in_use",
     "require_ours",
 ]
