@@ -3,7 +3,7 @@
 from types import SimpleNamespace
 from typing import Any
 
-from edge.web.server import SlowClients
+from edge.web.serving import SlowClients
 
 
 def channel(request: object) -> Any:
