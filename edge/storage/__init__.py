@@ -1,6 +1,6 @@
 """What must outlive a power cut: outbox, picture archive, part journal, processed items."""
 
-from edge.storage.archive import Evidence
+from edge.storage.evidence import Evidence, EvidenceFrame, EvidenceReader, EvidenceRecord
 from edge.storage.outbox.ownership import require_ours
 from edge.storage.outbox.reader import OutboxReader
 from edge.storage.outbox.records import OutboxRow, OutboxStats
@@ -16,6 +16,9 @@ from edge.storage.trigger_numbers import TriggerNumbers
 
 __all__ = [
     "Evidence",
+    "EvidenceFrame",
+    "EvidenceReader",
+    "EvidenceRecord",
     "OnCommit",
     "OutboxError",
     "OutboxReader",
