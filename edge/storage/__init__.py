@@ -1,6 +1,6 @@
 """What must outlive a power cut: outbox, picture archive, labels, part journal, processed items."""
 
-from edge.storage.archive import Evidence
+from edge.storage.evidence import Evidence, EvidenceFrame, EvidenceReader, EvidenceRecord
 from edge.storage.labels import Label, LabelAction, Labels, label_problem
 from edge.storage.outbox.ownership import require_ours
 from edge.storage.outbox.reader import OutboxReader
@@ -17,6 +17,9 @@ from edge.storage.trigger_numbers import TriggerNumbers
 
 __all__ = [
     "Evidence",
+    "EvidenceFrame",
+    "EvidenceReader",
+    "EvidenceRecord",
     "Label",
     "LabelAction",
     "Labels",
