@@ -52,6 +52,7 @@ CAMPAIGNS = (
     Campaign("tests.campaigns.million_verdicts", "--count 5000 --plain 2000"),
     Campaign("tests.campaigns.day_of_outage", "--count 2000 --full-only --limit-ms 1000"),
     Campaign("tests.campaigns.damaged_pictures", "--count 1000 --paths 60"),
+    Campaign("tests.campaigns.escape_coverage", "--months 100"),
     Campaign("tests.campaigns.foreign_models", "--side 32 --only sigmoid"),
     # these take hours or need a data set
     Campaign("tests.campaigns.soak"),
