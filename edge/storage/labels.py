@@ -9,6 +9,7 @@ import contextlib
 import errno
 import fcntl
 import json
+import logging
 import os
 import stat
 import threading
@@ -21,6 +22,8 @@ from typing import Any, Self
 from edge.core.errors import RefusedError
 from edge.core.messages import to_json
 from edge.core.text import one_line
+
+log = logging.getLogger(__name__)
 
 SCHEMA = "edge-inspect/label/1"
 _MODE = 0o660  # the group that may use the local socket may label
@@ -86,11 +89,13 @@ class Labels:
         """The labels of an outbox."""
         return cls(outbox.with_name("labels.jsonl"))
 
-    def create(self) -> None:
-        """Creates the file, so that a member of the group can label while the daemon is stopped.
-        Raises RefusedError."""
-        with self._lock, self._opened():
-            pass
+    def prepare(self) -> None:
+        """Creates the file, so that a member of the group can label while the daemon is stopped."""
+        try:
+            with self._lock, self._opened():
+                pass
+        except RefusedError as error:
+            log.warning("labels: %s", error)
 
     def add(self, labels: Sequence[Label]) -> None:
         """Appends all of them, or none. Raises RefusedError."""

@@ -178,4 +178,3 @@ def _with_body(record: EvidenceRecord, body: Any) -> EvidenceRecord:
         fault = f"{record.folder / record.stem}.json: is of a newer version ({body['schema']})"
         return replace(record, fault=fault, frames=tuple(frames))
     return replace(record, body=body, frames=tuple(frames))
-

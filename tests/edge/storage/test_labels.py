@@ -153,7 +153,7 @@ def test_the_group_may_write_whatever_the_umask(path: Path) -> None:
     """A member of the group labels while the daemon is stopped."""
     before = os.umask(0o077)
     try:
-        Labels(path).create()
+        Labels(path).prepare()
     finally:
         os.umask(before)
     assert stat.S_IMODE(path.stat().st_mode) == 0o660
