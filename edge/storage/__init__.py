@@ -1,6 +1,15 @@
-"""What must outlive a power cut: outbox, picture archive, part journal, processed items."""
+"""What must outlive a power cut: outbox, history, picture archive, part journal, processed items."""
 
 from edge.storage.archive import Evidence
+from edge.storage.history.reader import HistoryReader
+from edge.storage.history.records import (
+    HistoryError,
+    HistoryQuery,
+    HistoryRow,
+    HistoryStats,
+    TrendPoint,
+    history_path,
+)
 from edge.storage.outbox.ownership import require_ours
 from edge.storage.outbox.reader import OutboxReader
 from edge.storage.outbox.records import OutboxRow, OutboxStats
@@ -16,6 +25,11 @@ from edge.storage.trigger_numbers import TriggerNumbers
 
 __all__ = [
     "Evidence",
+    "HistoryError",
+    "HistoryQuery",
+    "HistoryReader",
+    "HistoryRow",
+    "HistoryStats",
     "OnCommit",
     "OutboxError",
     "OutboxReader",
@@ -27,7 +41,9 @@ __all__ = [
     "ProcessedItems",
     "RebuildHooks",
     "SendQueue",
+    "TrendPoint",
     "TriggerNumbers",
+    "history_path",
     "outbox_in_use",
     "require_ours",
 ]
