@@ -11,26 +11,22 @@ from typing import Any, Protocol
 from edge.plant.estimate import Estimate, Judged, Look, estimate_rates
 from edge.storage import Label
 
+_NEVER = 2.0**36  # seconds since the epoch; the year 4147
+
 
 class Counts(Protocol):
     """What is counted in the history."""
 
     def passes_by_sample_rate(
-        self,
-        since: float | None = None,
-        until: float | None = None,
-        model_sha256: str | None = None,
+        self, since: float, until: float, model_sha256: str | None = None
     ) -> dict[float, int]:
-        """How many `pass` verdicts were judged at each sampling rate."""
+        """How many `pass` verdicts were made at each sampling rate."""
         ...
 
-    def counts(
-        self,
-        since: float | None = None,
-        until: float | None = None,
-        model_sha256: str | None = None,
+    def counts_by_verdict(
+        self, since: float, until: float, model_sha256: str | None = None
     ) -> dict[str, int]:
-        """How many verdicts there are of each kind."""
+        """How many verdicts there were of each kind."""
         ...
 
 
@@ -86,7 +82,8 @@ def _estimate(
     since: float | None,
     model: str | None,
 ) -> Estimate:
-    parts = counts.counts(since, None, model)
+    span = since or 0.0, _NEVER
+    parts = counts.counts_by_verdict(*span, model)
     looks = [
         Look(label.pass_sample, label.label != ok_label)
         for label in labels
@@ -99,5 +96,5 @@ def _estimate(
         return Judged(max(looked, parts.get(verdict, 0)), good, looked - good)
 
     return estimate_rates(
-        counts.passes_by_sample_rate(since, None, model), looks, judged("fail"), judged("review")
+        counts.passes_by_sample_rate(*span, model), looks, judged("fail"), judged("review")
     )

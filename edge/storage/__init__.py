@@ -1,6 +1,15 @@
-"""What must outlive a power cut: outbox, picture archive, labels, part journal, processed items."""
+"""What must outlive a power cut: outbox, history, evidence, labels, part journal, processed items."""
 
 from edge.storage.evidence import Evidence, EvidenceFrame, EvidenceReader, EvidenceRecord
+from edge.storage.history.reader import HistoryReader
+from edge.storage.history.records import (
+    HistoryError,
+    HistoryQuery,
+    HistoryRow,
+    HistoryStats,
+    TrendPoint,
+    history_path,
+)
 from edge.storage.labels import Label, LabelAction, Labels, label_problem
 from edge.storage.outbox.ownership import require_ours
 from edge.storage.outbox.reader import OutboxReader
@@ -23,6 +32,11 @@ __all__ = [
     "Label",
     "LabelAction",
     "Labels",
+    "HistoryError",
+    "HistoryQuery",
+    "HistoryReader",
+    "HistoryRow",
+    "HistoryStats",
     "OnCommit",
     "OutboxError",
     "OutboxReader",
@@ -34,8 +48,10 @@ __all__ = [
     "ProcessedItems",
     "RebuildHooks",
     "SendQueue",
+    "TrendPoint",
     "TriggerNumbers",
     "label_problem",
+    "history_path",
     "outbox_in_use",
     "require_ours",
 ]
