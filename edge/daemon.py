@@ -115,7 +115,7 @@ class Daemon:
         undo.callback(self._trigger_numbers.close)
         self._unjudged = self._recover_parts(config)
         self._labels = Labels.beside(config.outbox.path)
-        self._evidence = Evidence(config.archive)
+        self._evidence = Evidence(config.archive, self._clock, self._labels)
         self._local_socket = self._build_local_socket(config)
         self._triggers = TriggerRequests(self._cameras.trackers, self._clock)
         self._snapshots = SnapshotRequests(

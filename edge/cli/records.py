@@ -6,7 +6,7 @@ from pathlib import Path
 
 from edge.cli.records_client import RecordsClient
 from edge.config import Config, load_config
-from edge.core.errors import EdgeInspectError, ModelError, RefusedError
+from edge.core.errors import ModelError, RefusedError
 from edge.inspection import load_model_file
 from edge.plant import Records, RecordsService
 from edge.storage import HistoryReader, Labels, history_path

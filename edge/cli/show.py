@@ -86,11 +86,8 @@ def _result_lines(result: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield "recipe", f"{recipe['number']} {recipe['name']}"
     frame, took = result["frame"], result["latency_ms"]
     inference = "" if took["inference"] is None else f", of it inference {took['inference']:g} ms"
-    yield (
-        "frame",
-        f"{frame['width']}×{frame['height']}, number {frame['seq']}; from capture to verdict "
-        f"{took['capture_to_verdict']:g} ms{inference}",
-    )
+    size = f"{frame['width']}×{frame['height']}, number {frame['seq']}"
+    yield "frame", f"{size}; to the verdict {took['capture_to_verdict']:g} ms{inference}"
     yield "config", result["config"]
 
 

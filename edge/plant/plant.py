@@ -170,7 +170,7 @@ class VerdictDelivery:
 
     def keep(self, frame: Frame, verdict: Verdict) -> None:
         """Offers the picture of a verdict to the archive and the broker; either may drop it."""
-        self._attempt("the archive", lambda: self._evidence.keep(frame, verdict))
+        self._attempt("the archive", lambda: self._evidence.keep([frame], verdict))
         self._attempt("the pictures for the broker", lambda: self._pictures.offer(frame, verdict))
 
     @property

@@ -40,7 +40,7 @@ class RequestError(EdgeInspectError):
 class RecordQuery:
     """Which verdicts. `of_model`: by what the box judged; `truth`: by a person's label."""
 
-    of_model: HistoryQuery = HistoryQuery(limit=DEFAULT_LIMIT)
+    of_model: HistoryQuery
     truth: str | None = None
 
     @classmethod
@@ -65,7 +65,7 @@ class RecordQuery:
             for name in ("since", "until")
             if name in fields
         }
-        numbers = {
+        numbers: dict[str, int | None] = {
             name: _number(fields[name], most, f"{mark}{name}")
             for name, most in _NUMBERS.items()
             if name in fields

@@ -75,7 +75,8 @@ class RecordsService:
         rows = self._labelled(query) if labelled else self._history.verdicts(query.of_model)
         for row in rows:
             label = self._labels.of(row.body["id"])
-            yield Remembered(row.seq, row.body, label and label.label, row.doubtful)
+            truth = None if label is None else label.label
+            yield Remembered(row.seq, row.body, truth, row.doubtful)
 
     def show(self, name: str) -> Shown:
         """All that is known of one verdict."""
@@ -89,7 +90,7 @@ class RecordsService:
         return Shown(
             name,
             result,
-            label and label.label,
+            None if label is None else label.label,
             actions,
             made_at,
             row is not None and row.doubtful,
@@ -229,8 +230,8 @@ class RecordsService:
         )
         was = "was kept at" if result and result["verdict"] in archive.keep else "if kept, was of"
         return (
-            f"its picture {was} {local_time(made_at)} and the budget has removed it (archive.max_mb, "
-            f"max_age_d, min_free_mb){since}"
+            f"its picture {was} {local_time(made_at)} and the budget has removed it "
+            f"(archive.max_mb, max_age_d, min_free_mb){since}"
         )
 
 
