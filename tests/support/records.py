@@ -88,7 +88,6 @@ class RecordsOfABox:
 
     folder: Path
     history: FakeHistory = field(default_factory=FakeHistory)
-    archive: ArchiveConfig = ArchiveConfig()
     clock: list[float] = field(default_factory=lambda: [NOON])
 
     def __post_init__(self) -> None:

@@ -314,7 +314,7 @@ def test_a_wrong_request_names_the_field(raw: dict[str, Any], words: str) -> Non
 
 
 def test_the_estimate_counts_the_random_sample_only(records: Records, box: RecordsOfABox) -> None:
-    """A pass that was kept for another reason is no look; a failed part counts for false rejects."""
+    """A pass kept for another reason is no look; a failed part counts for false rejects."""
     for n in range(200):
         name = box.judge("pass", ago_s=3000 - n, pass_sample=0.1)
         if n < 20:
