@@ -257,6 +257,7 @@ class Daemon:
             self._model,
             self._sink,
             WATCH,
+            self._local_socket,
         )
 
     def _build_health(self, config: Config, components: Components) -> Health:

@@ -36,6 +36,7 @@ _CAMERA_FIXES = {
 
 # What it means when a thread ends, by the beginning of its name.
 THREADS = {
+    "api": "the local socket does not answer",
     "archive": "pictures are not kept",
     "broker": "the embedded broker does not serve, and verdicts wait in the outbox",
     "camera-": "its camera is not read",
@@ -65,6 +66,7 @@ KINDS: dict[str, Severity] = {
     "outbox_damaged": "warning",
     "outbox_parked": "warning",
     "parts_not_noted": "warning",
+    "local_socket": "warning",
     "config_refused": "warning",
     "restart_required": "warning",
     "broker": "warning",
@@ -158,6 +160,12 @@ def delivery_faults(
             f"cannot be noted ({parts}); should the daemon be killed they get no verdict: make "
             "room, or check the folder's owner",
         )
+
+
+def local_faults(socket: str) -> Iterator[Fault]:
+    """`socket`: why the local socket is not there; empty when it is."""
+    if socket:
+        yield Fault("local_socket", "local socket", f"{socket}, then restart the daemon")
 
 
 def config_faults(problems: Sequence[str], restart_required: Sequence[str]) -> Iterator[Fault]:

@@ -12,6 +12,7 @@ from edge.monitoring.faults import (
     config_faults,
     delivery_faults,
     healthy,
+    local_faults,
     machine_faults,
     plant_faults,
     thread_faults,
@@ -110,6 +111,7 @@ class Health:
             components.part_journal.fault,
             components.publisher.faults(),
         )
+        yield from local_faults(components.local_socket.fault)
         yield from machine_faults(host)
 
 

@@ -35,6 +35,12 @@ class Plant(Protocol):
         """The last failure of each accessory of the last minutes, one sentence each."""
 
 
+class LocalSocketState(Protocol):
+    """The local socket; `edge.web.LocalSocket` implements it. `fault`: why it is not there."""
+
+    fault: str
+
+
 @dataclass(frozen=True, slots=True)
 class Components:
     """The running components that health and the supervisor read. `readers` and `trackers` are by
@@ -53,6 +59,7 @@ class Components:
     model: RunningModel
     plant: Plant
     threads: ThreadWatch
+    local_socket: LocalSocketState
 
 
 class TriggerBody(TypedDict):

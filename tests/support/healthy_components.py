@@ -60,6 +60,7 @@ class HealthyComponents:
         )
         self.part_journal = SimpleNamespace(fault="")
         self.threads = ThreadWatch(clock.tick)
+        self.local_socket = SimpleNamespace(fault="")
         self.pin_faults: list[str] = []
         self.accessory_faults: list[str] = []
         plant = SimpleNamespace(
@@ -77,6 +78,7 @@ class HealthyComponents:
             "reload": SimpleNamespace(problems=(), restart_required=()),
             "part_journal": self.part_journal,
             "threads": self.threads,
+            "local_socket": self.local_socket,
             "plant": plant,
             "model": SimpleNamespace(
                 inspector=SimpleNamespace(input=InputSpec(width=64, height=64))
