@@ -27,6 +27,8 @@ _COLOURS = {  # blue, green, red
     "error": (255, 0, 255),
 }
 _WIDTH = 11
+_LEAST_WIDTH = 320  # pixels; smaller pictures are enlarged
+_FONT = cv2.FONT_HERSHEY_SIMPLEX
 
 
 def show(config_path: Path, name: str, target: Path | None, *, as_json: bool) -> int:
@@ -52,11 +54,11 @@ def _lines(shown: Shown) -> Iterator[tuple[str, str]]:
     doubtful = " (doubtful: the clock had jumped)" if shown.doubtful else ""
     yield "made", f"{local_time(shown.made_at)}{doubtful}"
     if shown.result is None:
-        yield "verdict", "not remembered any more (history.max_mb, history.max_age_d)"
+        yield "verdict", "not known any more: history has no row of it and its picture no record"
     else:
         yield from _result_lines(shown.result)
         if not shown.remembered:
-            yield "history", "has removed it; this is from the record beside its picture"
+            yield "history", "does not have it; this is from the record beside its picture"
     yield from _truth_lines(shown)
     yield "picture", shown.picture
     if shown.evidence is not None:
@@ -140,8 +142,7 @@ def _drawn(pixels: Pixels, shown: Shown, config: Config) -> Pixels:
             draw_region(drawn, box, region, colour)
         else:
             draw_region(drawn, box, region)
-    _write_verdict(drawn, result, colour)
-    return drawn
+    return _with_bar(drawn, result, colour)
 
 
 def _model_region(config: Config, result: dict[str, Any]) -> Region | None:
@@ -161,14 +162,16 @@ def _model_region(config: Config, result: dict[str, Any]) -> Region | None:
     return model.spec.input.region
 
 
-def _write_verdict(drawn: Pixels, result: dict[str, Any], colour: tuple[int, int, int]) -> None:
-    """Verdict, score and label in the upper left corner, on a dark bar."""
+def _with_bar(drawn: Pixels, result: dict[str, Any], colour: tuple[int, int, int]) -> Pixels:
+    """The picture with verdict, score and label on a bar above it."""
+    factor = -(-_LEAST_WIDTH // drawn.shape[1])
+    large = drawn.repeat(factor, axis=0).repeat(factor, axis=1)
     score = "" if result["score"] is None else f" {result['score']:.4f}"
     label = result["label"] or ""
     text = f"{result['verdict']}{score} {label if label.isascii() else ''}".strip()
-    scale = max(0.3, drawn.shape[0] / 600)
+    scale = large.shape[1] / 640
     thick = max(1, round(scale * 2))
-    (width, height), below = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, scale, thick)
-    cv2.rectangle(drawn, (0, 0), (width + height, 2 * height + below), (32, 32, 32), -1)
-    at = (height // 2, round(1.5 * height))
-    cv2.putText(drawn, text, at, cv2.FONT_HERSHEY_SIMPLEX, scale, colour, thick, cv2.LINE_AA)
+    (_, height), below = cv2.getTextSize(text, _FONT, scale, thick)
+    bar = np.full((2 * height + below, large.shape[1], 3), 32, np.uint8)
+    cv2.putText(bar, text, (height, 2 * height), _FONT, scale, colour, thick, cv2.LINE_AA)
+    return np.concatenate([bar, large])
