@@ -1,4 +1,4 @@
-"""What must outlive a power cut: outbox, history, picture archive, part journal, processed items."""
+"""What must outlive a power cut: outbox, history, archive, part journal, processed items."""
 
 from edge.storage.archive import Evidence
 from edge.storage.history.reader import HistoryReader
