@@ -1,4 +1,4 @@
-"""What must outlive a power cut: outbox, history, evidence, labels, part journal, processed items."""
+"""What must outlive a power cut: outbox, history, evidence, labels, journals of parts and items."""
 
 from edge.storage.evidence import Evidence, EvidenceFrame, EvidenceReader, EvidenceRecord
 from edge.storage.history.reader import HistoryReader
@@ -29,14 +29,14 @@ __all__ = [
     "EvidenceFrame",
     "EvidenceReader",
     "EvidenceRecord",
-    "Label",
-    "LabelAction",
-    "Labels",
     "HistoryError",
     "HistoryQuery",
     "HistoryReader",
     "HistoryRow",
     "HistoryStats",
+    "Label",
+    "LabelAction",
+    "Labels",
     "OnCommit",
     "OutboxError",
     "OutboxReader",
@@ -50,8 +50,8 @@ __all__ = [
     "SendQueue",
     "TrendPoint",
     "TriggerNumbers",
-    "label_problem",
     "history_path",
+    "label_problem",
     "outbox_in_use",
     "require_ours",
 ]

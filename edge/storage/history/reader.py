@@ -8,33 +8,34 @@ import contextlib
 import json
 import sqlite3
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from edge.storage.history.packing import ID_AT, ID_BYTES, WHOLE, PackedBody, id_parts, restore
-from edge.storage.history.records import BINS, HistoryQuery, HistoryRow, TrendPoint
+from edge.storage.history.packing import ID_AT, ID_BYTES, WHOLE, id_parts
+from edge.storage.history.reading import ROWS, Stored, open_for_reading, packed_of, restored
+from edge.storage.history.records import BINS, HistoryError, HistoryQuery, HistoryRow, TrendPoint
 from edge.storage.history.schema import code_of, require_ours, require_schema, translate_errors
 from edge.storage.history.scores import read_scores
-from edge.storage.outbox.sqlite import wal_of
 
 _PAGE_ROWS = 500
-_BUSY_S = 5.0
-_ROWS = "SELECT key, context, captured_ms, doubtful, part, texts, numbers FROM verdict WHERE "
 _MINUTE_MS = 60_000
 _MINUTE_S = 60
 _PREFIX_DIGITS = 8
-
-_Stored = tuple[int, int, int, int, str | None, str | None, bytes]
 
 
 class HistoryReader:
     """`damaged`: verdicts that were left out, because the file is damaged there."""
 
-    def __init__(self, path: Path) -> None:
-        """Opens nothing yet. A missing file is an empty history."""
+    def __init__(
+        self, path: Path, on_damage: Callable[[HistoryError], None] = lambda _error: None
+    ) -> None:
+        """Opens nothing yet. A missing file is an empty history.
+
+        on_damage: called when the file proves damaged; see `HistoryWriter.report_damage`.
+        """
         self.damaged = 0
-        self._path = path
+        self._path, self._on_damage = path, on_damage
 
     def verdicts(self, query: HistoryQuery) -> Iterator[HistoryRow]:
         """The newest first. Raises HistoryError."""
@@ -59,7 +60,7 @@ class HistoryReader:
                 made_ms, tail = id_parts(name)
             except ValueError:  # a body with an id of another form is kept whole
                 found = db.execute(
-                    f"{_ROWS} context IN (SELECT id FROM context WHERE template=?)", (WHOLE,)
+                    ROWS + "context IN (SELECT id FROM context WHERE template=?)", (WHOLE,)
                 ).fetchall()
             else:
                 found = _made_in(db, made_ms, made_ms)
@@ -99,7 +100,8 @@ class HistoryReader:
                 else db.execute(
                     "SELECT (minute - ?) / ?, camera, recipe, verdict, label, count, latency_us, "
                     "latency_max_us, scores FROM minute JOIN series ON series = id "
-                    "WHERE minute >= ? AND minute < ? AND (? IS NULL OR camera = ?) ORDER BY minute",
+                    "WHERE minute >= ? AND minute < ? AND (? IS NULL OR camera = ?) "
+                    "ORDER BY minute",
                     (start, step, start, -(-until // _MINUTE_S), camera, camera),
                 ).fetchall()
             )
@@ -156,27 +158,28 @@ class HistoryReader:
 
     @contextlib.contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection | None]:
-        with translate_errors(self._path, "read"):
-            if not self._path.exists():
-                yield None
-                return
-            require_ours(self._path)
-            with contextlib.closing(_open(self._path)) as db:
-                yield db if require_schema(db, self._path) else None
+        try:
+            with translate_errors(self._path, "read"):
+                if not self._path.exists():
+                    yield None
+                    return
+                require_ours(self._path)
+                with contextlib.closing(open_for_reading(self._path)) as db:
+                    yield db if require_schema(db, self._path) else None
+        except HistoryError as error:
+            if error.kind == "damaged":
+                self._on_damage(error)
+            raise
 
-    def _restored(self, db: sqlite3.Connection, found: Iterable[_Stored]) -> Iterator[HistoryRow]:
-        contexts: dict[int, tuple[int, bytes, float]] = {}
-        for key, context, captured_ms, doubtful, part, texts, numbers in found:
-            if context not in contexts:
-                contexts[context] = _context(db, context)
-            base, template, rate = contexts[context]
-            packed = PackedBody(template, key - base, captured_ms, part, texts, numbers)
-            try:
-                body = json.loads(restore(packed))
-            except (ValueError, TypeError):
+    def _restored(self, db: sqlite3.Connection, found: Sequence[Stored]) -> Iterator[HistoryRow]:
+        for row, one in zip(found, restored(db, found)):
+            if one is None:
                 self.damaged += 1
             else:
-                yield HistoryRow(key, body, packed.made_ms, bool(doubtful), rate)
+                made_ms = packed_of(row).made_ms
+                yield HistoryRow(
+                    row[0], json.loads(one.body), made_ms, bool(row[3]), one.pass_sample
+                )
 
 
 class _Sum:
@@ -212,27 +215,11 @@ class _Sum:
         )
 
 
-def _open(path: Path) -> sqlite3.Connection:
-    """Opened for reading. Whoever may not write the folder can still read a file without a log."""
-    uri = path.absolute().as_uri()
-    try:
-        db = sqlite3.connect(f"{uri}?mode=ro", uri=True, timeout=_BUSY_S, isolation_level=None)
-        try:
-            db.execute("SELECT 1 FROM sqlite_master").fetchone()
-        except BaseException:
-            db.close()
-            raise
-    except sqlite3.OperationalError:
-        if wal_of(path).exists():
-            raise
-        return sqlite3.connect(f"{uri}?immutable=1", uri=True, isolation_level=None)
-    return db
-
-
 def _select(
     db: sqlite3.Connection, query: HistoryQuery, before: int | None, limit: int
-) -> list[_Stored]:
-    terms, values = ["1"], []
+) -> list[Stored]:
+    terms: list[str] = ["1"]
+    values: list[Any] = []
     if before is not None:
         terms, values = [*terms, "key < ?"], [*values, before]
     if query.since is not None or query.until is not None:
@@ -264,7 +251,7 @@ def _select(
             f"WHERE {fit})"
         )
         values += [value for _, value in series]
-    sql = f"{_ROWS} {' AND '.join(terms)} ORDER BY key DESC LIMIT ?"
+    sql = f"{ROWS} {' AND '.join(terms)} ORDER BY key DESC LIMIT ?"
     return db.execute(sql, (*values, limit)).fetchall()
 
 
@@ -281,27 +268,13 @@ def _keys(db: sqlite3.Connection, first_ms: int, last_ms: int) -> tuple[int, int
     return (1, 0) if low is None else (low, high)
 
 
-def _made_in(db: sqlite3.Connection, first_ms: int, last_ms: int) -> list[_Stored]:
+def _made_in(db: sqlite3.Connection, first_ms: int, last_ms: int) -> list[Stored]:
     """The verdicts whose ids were made then, the newest first."""
-    found: list[_Stored] = db.execute(
-        f"{_ROWS} key BETWEEN ? AND ? ORDER BY key DESC", _keys(db, first_ms, last_ms)
+    found: list[Stored] = db.execute(
+        f"{ROWS} key BETWEEN ? AND ? ORDER BY key DESC", _keys(db, first_ms, last_ms)
     ).fetchall()
-    return [row for row in found if first_ms <= _packed(row).made_ms <= last_ms]
+    return [row for row in found if first_ms <= packed_of(row).made_ms <= last_ms]
 
 
-def _packed(row: _Stored) -> PackedBody:
-    return PackedBody(b"", 0, row[2], row[4], row[5], row[6])
-
-
-def _tail(row: _Stored) -> bytes:
+def _tail(row: Stored) -> bytes:
     return row[6][ID_AT : ID_AT + ID_BYTES]
-
-
-def _context(db: sqlite3.Connection, number: int) -> tuple[int, bytes, float]:
-    """Base, template and pass_sample. A template that is not there restores nothing."""
-    found = db.execute(
-        "SELECT base, template, pass_sample FROM context JOIN series ON series = series.id "
-        "WHERE context.id = ?",
-        (number,),
-    ).fetchone()
-    return (0, b"", 0.0) if found is None else found

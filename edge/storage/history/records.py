@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from edge.core.errors import EdgeInspectError
 from edge.storage.outbox.sqlite import Kind
@@ -25,6 +25,18 @@ def history_path(outbox: Path) -> Path:
     """The history that belongs to an outbox: `history.db` beside `outbox.db`."""
     name = "history.db" if outbox.name == "outbox.db" else f"{outbox.stem}.history.db"
     return outbox.with_name(name)
+
+
+class HistoryBody(NamedTuple):
+    """A `result` body as the outbox stored it.
+
+    pass_sample: the rate of `archive.pass_sample` that was in force.
+    base: of a verdict from a damaged file, what its key exceeded its number by; None: it is new.
+    """
+
+    body: bytes
+    pass_sample: float = 0.0
+    base: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,12 +18,13 @@ def bin_of(score: int) -> int:
 def write_scores(counts: Counter[int]) -> bytes:
     """`counts`: by bin."""
     data = bytearray()
-    for place, count in sorted(counts.items()):
+    for place in sorted(counts):
         data.append(place)
-        while count > 0x7F:
-            data.append(count & 0x7F | 0x80)
-            count >>= 7
-        data.append(count)
+        left = counts[place]
+        while left > 0x7F:
+            data.append(left & 0x7F | 0x80)
+            left >>= 7
+        data.append(left)
     return bytes(data)
 
 
