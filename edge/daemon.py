@@ -105,7 +105,7 @@ class Daemon:
         )
         undo.callback(self._trigger_numbers.close)
         self._unjudged = self._recover_parts(config)
-        self._evidence = Evidence(config.archive)
+        self._evidence = Evidence(config.archive, self._clock)
         self._triggers = TriggerRequests(self._cameras.trackers, self._clock)
         self._snapshots = SnapshotRequests(
             self._cameras.readers, self._evidence, self._delivery.pictures, self._clock

@@ -1,9 +1,9 @@
 """Names of the evidence's files: `<verdict>-<camera>-<id>`, and what each ending means.
 
-    <stem>.json        the record of the verdict
-    <stem>.jpg, .png   its picture; of a part the frame with the highest score
-    <stem>.2.jpg, …    the part's other frames, in order of capture
-    .<name>.part       a picture while it is written
+<stem>.json        the record of the verdict
+<stem>.jpg, .png   its picture; of a part the frame with the highest score
+<stem>.2.jpg, …    the part's other frames, in order of capture
+.<name>.part       a picture while it is written
 """
 
 import re

@@ -84,7 +84,7 @@ class EvidenceRecord:
     @property
     def judged_on(self) -> dict[str, Any]:
         """Machine, runtime and version that judged."""
-        return self.body.get("judged_on", {})
+        return dict(self.body.get("judged_on") or {})
 
     def path(self, number: int = 0) -> Path:
         """Where a frame is."""
@@ -178,4 +178,3 @@ def _with_body(record: EvidenceRecord, body: Any) -> EvidenceRecord:
         fault = f"{record.folder / record.stem}.json: is of a newer version ({body['schema']})"
         return replace(record, fault=fault, frames=tuple(frames))
     return replace(record, body=body, frames=tuple(frames))
-
