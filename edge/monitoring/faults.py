@@ -62,6 +62,7 @@ KINDS: dict[str, Severity] = {
     "thread_ended": "unhealthy",
     "thread_failed": "warning",
     "accessory": "warning",
+    "evidence": "warning",
     "outbox_dropped": "warning",
     "outbox_damaged": "warning",
     "outbox_parked": "warning",
@@ -209,6 +210,12 @@ def plant_faults(pins: Iterable[str], accessories: Iterable[str]) -> Iterator[Fa
         yield Fault("output_pin", "outputs", f"{sentence}; check its wiring and the pin's number")
     for sentence in accessories:
         yield Fault("accessory", "verdicts", f"{sentence}; report the traceback in the log")
+
+
+def evidence_faults(sentences: Iterable[str]) -> Iterator[Fault]:
+    """`sentences`: of pictures that are not kept, or were lost, with what to do."""
+    for sentence in sentences:
+        yield Fault("evidence", "archive", sentence)
 
 
 def machine_faults(state: HostState) -> Iterator[Fault]:

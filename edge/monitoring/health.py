@@ -11,6 +11,7 @@ from edge.monitoring.faults import (
     camera_faults,
     config_faults,
     delivery_faults,
+    evidence_faults,
     healthy,
     local_faults,
     machine_faults,
@@ -103,6 +104,7 @@ class Health:
         components, reload = self._components, self._components.reload
         yield from thread_faults(components.threads.faults())
         yield from plant_faults(components.plant.pin_faults(), components.plant.accessory_faults())
+        yield from evidence_faults(components.plant.evidence_faults())
         yield from camera_faults((c.reader.id, c.state, c.why) for c in cameras)
         yield from config_faults(reload.problems, reload.restart_required)
         yield from delivery_faults(

@@ -63,11 +63,13 @@ class HealthyComponents:
         self.local_socket = SimpleNamespace(fault="")
         self.pin_faults: list[str] = []
         self.accessory_faults: list[str] = []
+        self.evidence_faults: list[str] = []
         plant = SimpleNamespace(
             pin_failures=0,
             accessory_failures=0,
             pin_faults=lambda: self.pin_faults,
             accessory_faults=lambda: self.accessory_faults,
+            evidence_faults=lambda: self.evidence_faults,
         )
         components: dict[str, Any] = {
             "trackers": {},

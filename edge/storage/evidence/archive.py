@@ -22,7 +22,7 @@ from edge.core.installation import judged_on
 from edge.core.messages import rfc3339
 from edge.core.terms import Pixels
 from edge.core.verdict import Verdict
-from edge.storage.evidence.encoding import EncodedFrame, compact, encode
+from edge.storage.evidence.encoding import EncodedFrame, encode
 from edge.storage.evidence.files import on_disk, write_evidence
 from edge.storage.evidence.index import EvidenceIndex
 from edge.storage.evidence.limits import EvidenceLimits, free_bytes
@@ -80,15 +80,20 @@ class Archive:
         clock: Clock,
         labels: ProtectedRecords,
         *,
+        first: bool = True,
         free: Callable[[Path], int] = free_bytes,
         draw: Callable[[], float] | None = None,
     ) -> None:
-        """`free`, `draw`: those of `EvidenceLimits` and of `EvidencePolicy`."""
+        """Parameters:
+
+        first: no other archive of this process writes into the folder.
+        free, draw: those of `EvidenceLimits` and of `EvidencePolicy`.
+        """
         self.kept = self.skipped = self.skipped_samples = 0
-        self._config, self._clock = config, clock
+        self._config, self._clock, self._first = config, clock, first
         self._policy = EvidencePolicy(config) if draw is None else EvidencePolicy(config, draw)
         self._queue: queue.Queue[_Kept | None] = queue.Queue(_QUEUE)
-        self._queued_bytes = 0
+        self._queued_bytes, self._lock = 0, threading.Lock()
         self._closing = False
         self._ended = threading.Event()
         self._index = EvidenceIndex(config.path, labels.protected)
@@ -111,20 +116,24 @@ class Archive:
         why = self._policy.why(verdict)
         if not why:
             return
-        work = _Kept(tuple(compact(one) for one in frames if one.has_picture), verdict, why)
+        work = _Kept(tuple(one.compact() for one in frames if one.has_picture), verdict, why)
         size = work.nbytes
+        if self._queued_bytes and self._queued_bytes + size > _QUEUE_BYTES:
+            self._skip(why)
+            return
         try:
-            if self._queued_bytes and self._queued_bytes + size > _QUEUE_BYTES:
-                raise queue.Full
             self._queue.put_nowait(work)
-            self._queued_bytes += size  # several workers: the limit is a rough one
         except queue.Full:
             self._skip(why)
+        else:
+            with self._lock:
+                self._queued_bytes += size
 
     def find(self, verdict_id: str) -> Pixels | bytes:
         """The kept picture of a verdict: the JPEG, or another format's pixels. Raises
         RefusedError."""
-        record = EvidenceReader(self._config.path).find(verdict_id)
+        cameras = self._index.cameras if self.counted else None
+        record = EvidenceReader(self._config.path).find(verdict_id, cameras)
         if record is not None:
             with contextlib.suppress(OSError, PictureError):
                 return record.picture().shown()
@@ -163,7 +172,7 @@ class Archive:
             self._ended.set()
 
     def _write_all(self) -> None:
-        counting = self._index.count()
+        counting = self._index.count(sweep=self._first)
         while not (self._closing and self._queue.empty()):
             work: _Kept | None = None
             try:
@@ -173,7 +182,8 @@ class Archive:
                         self._limits.enforce(self._clock.now())
                 work = self._queue.get(timeout=self._wait_s())
                 if work is not None:  # None: closed
-                    self._queued_bytes -= work.nbytes
+                    with self._lock:
+                        self._queued_bytes -= work.nbytes
                     self._write(work)
             except queue.Empty:
                 self._enforce_limits()

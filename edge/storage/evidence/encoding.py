@@ -1,6 +1,6 @@
 """Turns a frame into the file that is kept: the camera's own JPEG, else the judged pixels."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import cv2
 
@@ -20,15 +20,6 @@ class EncodedFrame:
     encoding: Encoding
     suffix: str
     data: bytes
-
-
-def compact(frame: Frame) -> Frame:
-    """The frame with as little memory as its file takes: without pixels where the camera gave a
-    JPEG, of which it gets a copy outside the frame ring."""
-    encoded = frame.encoded
-    if encoded is None:
-        return frame
-    return replace(frame, pixels=None, encoded=replace(encoded, data=bytes(encoded.data)))
 
 
 def encode(frame: Frame, *, lossless: bool) -> EncodedFrame:

@@ -19,7 +19,7 @@ class Evidence:
     ) -> None:
         """Writes nothing before `start`. `labels`: what people labelled; None: nothing."""
         self._clock, self._labels = clock, labels or NoLabels()
-        self._archive = self._built(config)
+        self._archive = self._built(config, first=True)
 
     def start(self) -> None:
         """Starts the thread that writes."""
@@ -28,7 +28,7 @@ class Evidence:
 
     def prepare(self, config: ArchiveConfig, undo: ExitStack) -> Archive | None:
         """A running archive of another configuration, for `adopt`. `undo`: gets what ends it."""
-        archive = self._built(config)
+        archive = self._built(config, first=False)
         if archive is not None:
             start_thread("archive", archive.run, vital=False)
             undo.callback(archive.close)
@@ -71,5 +71,7 @@ class Evidence:
         if self._archive is not None:
             self._archive.join(timeout)
 
-    def _built(self, config: ArchiveConfig) -> Archive | None:
-        return Archive(config, self._clock, self._labels) if config.enabled else None
+    def _built(self, config: ArchiveConfig, *, first: bool) -> Archive | None:
+        if not config.enabled:
+            return None
+        return Archive(config, self._clock, self._labels, first=first)

@@ -7,9 +7,9 @@ Ours are files with our names (names.py) in day folders, and nothing else. No li
 
 `.order` tells which folder is older: the names are by the clock, which may start at 1970.
 
-The record is written first and the verdict's own picture last. They are deleted the other way round.
-So a record without its picture is an unfinished write or delete, and `swept` removes its rest. A
-picture without a record is one of an earlier version.
+The record is written first and the verdict's own picture last. They are deleted the other way
+round. So a record without its picture is an unfinished write or delete, and `swept` removes its
+rest. A picture without a record is one of an earlier version.
 """
 
 import contextlib
@@ -131,18 +131,21 @@ def delete_evidence(folder: Path, stem: str) -> int:
 def swept(folder: Path) -> Iterator[tuple[EvidenceName, os.DirEntry[str]]]:
     """As `listed`, and deletes on its way what a killed process began to write or to delete.
     Raises OSError."""
-    with contextlib.suppress(FileNotFoundError), _opened(folder) as opened:
-        with os.scandir(opened) as entries:
-            for entry in entries:
-                if is_unfinished(entry.name):
-                    _unlink(opened, entry.name)
-                name = read_name(entry.name)
-                if name is None or not entry.is_file(follow_symlinks=False):
-                    continue
-                if name.is_picture or _has_picture(opened, name.stem):
-                    yield name, entry
-                else:
-                    _unlink(opened, entry.name)
+    with (
+        contextlib.suppress(FileNotFoundError),
+        _opened(folder) as opened,
+        os.scandir(opened) as entries,
+    ):
+        for entry in entries:
+            if is_unfinished(entry.name):
+                _unlink(opened, entry.name)
+            name = read_name(entry.name)
+            if name is None or not entry.is_file(follow_symlinks=False):
+                continue
+            if name.is_picture or _has_picture(opened, name.stem):
+                yield name, entry
+            else:
+                _unlink(opened, entry.name)
 
 
 def remove_folder(folder: Path) -> None:

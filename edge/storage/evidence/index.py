@@ -64,6 +64,7 @@ class EvidenceIndex:
         self.counted = False
         self._path, self._is_protected = path, is_protected
         self._days: dict[str, _DayFolder] = {}
+        self.cameras: frozenset[str] = frozenset()  # all that have had a record; read by any thread
         self._new: set[str] = set()  # stems written while older files are still being counted
         self._newest = ""  # the stem that was written last
         self._oldest: dict[str, deque[_Oldest]] = {}
@@ -87,12 +88,15 @@ class EvidenceIndex:
                 found[camera] = found.get(camera, 0) + held.bytes
         return found
 
-    def count(self) -> Iterator[None]:
-        """Counts the existing files, in steps, between which records can be written. Deletes what
-        a killed process left unfinished. Raises OSError."""
-        seen = 0
+    def count(self, *, sweep: bool) -> Iterator[None]:
+        """Counts the existing files, in steps, between which records can be written. Raises
+        OSError.
+
+        sweep: also deletes what a killed process left unfinished; not while another index writes.
+        """
+        seen, files = 0, swept if sweep else listed
         for day in sorted(day_folders(self._path)):
-            for name, entry in swept(self._path / day):
+            for name, entry in files(self._path / day):
                 if name.stem not in self._new:
                     self._note_file(day, name, entry)
                 seen += 1
@@ -144,7 +148,7 @@ class EvidenceIndex:
         return None
 
     def delete_days(self, since: str, before: str) -> None:
-        """Deletes all records in folders of these days; `before` is not included. Raises OSError."""
+        """Deletes all records in the folders of these days, without `before`. Raises OSError."""
         for day in [name for name in self._days if since <= (day_of(name) or "") < before]:
             for name, _ in listed(self._path / day):
                 if name.is_picture and self._may_go(name.id, name.stem):
@@ -210,6 +214,8 @@ class EvidenceIndex:
         known = self._days.get(day)
         if known is None:
             known = self._days[day] = _DayFolder(age_of(self._path / day))
+        if camera not in self.cameras:
+            self.cameras |= {camera}
         return known.cameras.setdefault(camera, _Held())
 
     def _count_again(self, day: str) -> None:

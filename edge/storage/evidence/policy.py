@@ -7,13 +7,13 @@ from edge.config import ArchiveConfig
 from edge.core.verdict import Verdict
 from edge.storage.evidence.record import Why
 
+_RANDOM = random.SystemRandom()
+
 
 class EvidencePolicy:
     """`keep`, `near_threshold` and `pass_sample` of `archive:`. Safe between threads."""
 
-    def __init__(
-        self, config: ArchiveConfig, draw: Callable[[], float] = random.SystemRandom().random
-    ) -> None:
+    def __init__(self, config: ArchiveConfig, draw: Callable[[], float] = _RANDOM.random) -> None:
         """`draw`: a number from 0 to 1, 1 not included, independent of all others."""
         self._config, self._draw = config, draw
 

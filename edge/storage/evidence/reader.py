@@ -2,13 +2,23 @@
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import UTC, datetime
+from itertools import product
 from pathlib import Path
 
-from edge.core.regular_file import read_regular
+from edge.core.regular_file import read_regular, regular_status
+from edge.core.verdict import OUTCOMES
 from edge.storage.evidence.files import age_of, day_folders
-from edge.storage.evidence.names import EvidenceName, day_of, id_time_ms, read_name
+from edge.storage.evidence.names import (
+    PICTURES,
+    EvidenceName,
+    day_of,
+    id_time_ms,
+    picture_name,
+    read_name,
+    stem_of,
+)
 from edge.storage.evidence.record import EvidenceRecord, read_record
 
 _SLACK_S = 3600  # between the day of a folder and the time in an id
@@ -22,12 +32,17 @@ class EvidenceReader:
         """`path`: the archive, or one of its folders."""
         self._path = path
 
-    def find(self, verdict_id: str) -> EvidenceRecord | None:
-        """What is kept of the verdict with this id; None: nothing."""
+    def find(
+        self, verdict_id: str, cameras: Collection[str] | None = None
+    ) -> EvidenceRecord | None:
+        """What is kept of the verdict with this id; None: nothing.
+
+        cameras: all that have pictures; then no folder is read. None: not known.
+        """
         with contextlib.suppress(ValueError, OverflowError):
             for folder in self._by_likelihood(id_time_ms(verdict_id) / 1000):
-                for name in _pictures(folder):
-                    if name.id == verdict_id and (record := _read(folder, name)) is not None:
+                for name in _names_of(folder, verdict_id, cameras):
+                    if (record := _read(folder, name)) is not None:
                         return record
         return None
 
@@ -53,10 +68,24 @@ class EvidenceReader:
         return [*days, self._path]
 
     def _by_likelihood(self, at: float) -> list[Path]:
-        """The folders, those of the days around `at` first."""
+        """The folders, those of the days around `at` first. Raises ValueError, OverflowError."""
         times = [datetime.fromtimestamp(at + slack, UTC) for slack in (0, -_SLACK_S, _SLACK_S)]
         days = [time.date().isoformat() for time in times]
-        return sorted(self._folders(), key=lambda folder: day_of(folder.name) not in days)
+        folders = [*(self._path / name for name in day_folders(self._path)), self._path]
+        return sorted(folders, key=lambda folder: day_of(folder.name) not in days)
+
+
+def _names_of(
+    folder: Path, verdict_id: str, cameras: Collection[str] | None
+) -> Iterator[EvidenceName]:
+    """The verdict's own picture in a folder."""
+    if cameras is None:
+        yield from (name for name in _pictures(folder) if name.id == verdict_id)
+        return
+    for camera, verdict, suffix in product(cameras, OUTCOMES, PICTURES):
+        name = picture_name(stem_of(verdict, camera, verdict_id), 1, suffix)
+        if regular_status(folder / name) is not None and (found := read_name(name)) is not None:
+            yield found
 
 
 def _pictures(folder: Path) -> Iterator[EvidenceName]:

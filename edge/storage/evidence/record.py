@@ -84,7 +84,7 @@ class EvidenceRecord:
     @property
     def judged_on(self) -> dict[str, Any]:
         """Machine, runtime and version that judged."""
-        return self.body.get("judged_on", {})
+        return dict(self.body.get("judged_on") or {})
 
     def path(self, number: int = 0) -> Path:
         """Where a frame is."""
