@@ -11,6 +11,7 @@ The publisher and the broker are not part of it; `edge-inspect bench` measures t
 
 import os
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
@@ -124,8 +125,12 @@ class FrameWay:
             self._writer.submit(verdict)
             self._uncommitted += 1
 
-    def keep(self, frame: Frame, verdict: Verdict) -> None:
+    def keep(self, frames: Sequence[Frame], verdict: Verdict) -> None:
         """No picture is archived."""
+
+    def keeps_all_frames(self) -> bool:
+        """No picture is archived."""
+        return False
 
     def _commit(self) -> None:
         before = self._writer.send_queue.newest()

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NoReturn
 
 import edge
+from edge.cli.record_commands import add_record_commands, run_record_command
 from edge.core.errors import EXIT_INTERNAL, EdgeInspectError
 from edge.core.output import (
     OutputError,
@@ -75,6 +76,8 @@ def _dispatch(arguments: argparse.Namespace) -> int:
             from edge.cli.snapshot import snapshot
 
             return snapshot(arguments.config, arguments.camera, arguments.output)
+        case "history" | "show" | "label" | "estimate":
+            return run_record_command(arguments)
         case _:
             from edge.cli import config
 
@@ -115,6 +118,7 @@ def _parser() -> argparse.ArgumentParser:
     snapshot.add_argument(
         "-o", "--output", type=Path, required=True, metavar="FILE", help=".png, .jpg or .bmp"
     )
+    add_record_commands(commands, config)
     commands.add_parser("bench", help="measure this box")  # `main` starts it
     show = commands.add_parser("config", parents=[config], help="the configuration")
     show.add_argument("what", choices=["schema", "show"])

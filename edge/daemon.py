@@ -40,6 +40,7 @@ from edge.pipeline import (
 )
 from edge.plant import (
     PlantInterface,
+    RecordsService,
     Reloader,
     ReloadQueue,
     SnapshotRequests,
@@ -47,7 +48,15 @@ from edge.plant import (
     VerdictDelivery,
 )
 from edge.reload import HttpServer, Reconfiguration, judge_for_web
-from edge.storage import Evidence, PartJournal, TriggerNumbers
+from edge.storage import (
+    Evidence,
+    HistoryReader,
+    Labels,
+    PartJournal,
+    TriggerNumbers,
+    history_path,
+)
+from edge.web import LocalSocket
 
 log = logging.getLogger(__name__)
 
@@ -105,7 +114,9 @@ class Daemon:
         )
         undo.callback(self._trigger_numbers.close)
         self._unjudged = self._recover_parts(config)
-        self._evidence = Evidence(config.archive)
+        self._labels = Labels.beside(config.outbox.path)
+        self._evidence = Evidence(config.archive, self._clock, self._labels)
+        self._local_socket = self._build_local_socket(config)
         self._triggers = TriggerRequests(self._cameras.trackers, self._clock)
         self._snapshots = SnapshotRequests(
             self._cameras.readers, self._evidence, self._delivery.pictures, self._clock
@@ -153,6 +164,8 @@ class Daemon:
         for verdict in self._unjudged:
             self._delivery.writer.submit(verdict)
         self._evidence.start()
+        self._labels.prepare()
+        self._local_socket.start()
         if self._web is not None:
             threads["web"] = start_thread("web", self._web.run)
         self._pipeline.start()
@@ -181,6 +194,17 @@ class Daemon:
             config, self._model.inspector, self._clock, None, latencies=self._latencies
         )
         return verdicts_for_open_parts(self._part_journal, self._delivery.rows, judge, self._clock)
+
+    def _build_local_socket(self, config: Config) -> LocalSocket:
+        records = RecordsService(
+            HistoryReader(history_path(config.outbox.path)),
+            self._labels,
+            lambda: self._reload_state.config.archive,
+            lambda: self._model.inspector.ok_label,
+            self._clock.now,
+        )
+        path = LocalSocket.place(config.outbox.path, os.environ.get("RUNTIME_DIRECTORY"))
+        return LocalSocket(path, records, config.outbox.path, self._clock)
 
     def _build_requests(self, config: Config) -> RequestRouter:
         return RequestRouter(
@@ -233,6 +257,7 @@ class Daemon:
             self._model,
             self._sink,
             WATCH,
+            self._local_socket,
         )
 
     def _build_health(self, config: Config, components: Components) -> Health:
@@ -264,7 +289,7 @@ class Daemon:
     def _build_web(self, config: Config) -> HttpServer | None:
         if not config.web.enabled:
             return None
-        from edge.web import WebServer  # its packages are optional
+        from edge.web.server import WebServer  # its packages are optional
 
         judge, camera_for = judge_for_web(config, self._clock)
         return WebServer(
@@ -305,6 +330,7 @@ class Daemon:
         self._supervisor_stop.set()
         if self._web is not None:
             self._web.close()
+        self._local_socket.close()
         self._evidence.close()
         self._plant.release()
         for name in ("supervisor", "web"):
@@ -314,6 +340,7 @@ class Daemon:
             self._web.run()  # releases its port
         if "reload" in threads:
             threads["reload"].join(_RELOAD_S)
+        self._local_socket.join(_JOIN_S)
         self._evidence.join(_JOIN_S)
         self._delivery.close()
         self._part_journal.close()

@@ -45,7 +45,7 @@ OUTERMOST = {
     "edge/plant/reload_requests.py run",
     "edge/plant/reload_requests.py run_once",
     "edge/storage/outbox/writer.py _commit",
-    "edge/web/server.py _application",
+    "edge/web/serving.py __call__",
 }
 # Inside a loop, because the fault must become an answer that only this place can give.
 BECOMES_AN_ANSWER = {

@@ -13,10 +13,11 @@ import numpy as np
 from benchmarks.growth import processes
 from benchmarks.growth.probe import cpu_of
 from edge.config import ArchiveConfig
+from edge.core.clock import Clock
 from edge.core.errors import RefusedError
 from edge.core.frame import Frame
 from edge.core.ids import uuid7
-from edge.storage.archive import Archive
+from edge.storage.evidence.archive import Archive, NoLabels
 from tests.support.verdicts import NOON, a_verdict
 
 A_MB = 256  # pictures of one block each
@@ -47,7 +48,7 @@ class Keeper:
 
     def __init__(self, folder: Path, pictures: int) -> None:
         values = {"enabled": True, "path": str(folder), "max_mb": max(1, pictures // A_MB)}
-        self.archive = Archive(ArchiveConfig.read(values))
+        self.archive = Archive(ArchiveConfig.read(values), Clock(), NoLabels())
         self.thread = threading.Thread(target=self.archive.run, daemon=True)
         self._pixels = np.random.default_rng(1).integers(0, 256, (24, 32, 3)).astype(np.uint8)
         self._next = pictures
@@ -62,7 +63,7 @@ class Keeper:
         verdict = a_verdict(id=id_of(self._next), captured_at=NOON)
         self._next += 1
         before = self.archive.kept
-        self.archive.keep(Frame("top", 1, self._pixels, NOON, 0.0), verdict)
+        self.archive.keep([Frame("top", 1, self._pixels, NOON, 0.0)], verdict)
         self.wait(lambda: self.archive.kept > before)
 
     @staticmethod

@@ -72,7 +72,9 @@ class CameraRead:
 
     def decoded(self) -> Pixels | None:
         """The pixels of the whole picture; None without a picture. Raises PictureError."""
-        return self.pixels if self.encoded is None else self.encoded.decode()[0]
+        pixels = self.pixels
+        whole = pixels is not None and self.reduced == 1 and pixels.shape[2] == 3
+        return pixels if whole or self.encoded is None else self.encoded.decode()[0]
 
 
 def decode_read(read: CameraRead, how: JPEGDecoding = WHOLE) -> CameraRead:

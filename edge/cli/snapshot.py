@@ -20,7 +20,7 @@ Region = tuple[float, float, float, float]
 
 _GREEN = (0, 220, 0)
 _SETTLE_FRAMES = 10  # exposure takes some frames to settle
-_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp")
+SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp")
 
 
 def snapshot(config_path: Path, camera: str | None, target: Path) -> int:
@@ -28,8 +28,8 @@ def snapshot(config_path: Path, camera: str | None, target: Path) -> int:
 
     `camera` may be None when there is only one. Raises EdgeInspectError.
     """
-    if target.suffix.lower() not in _SUFFIXES:
-        raise RefusedError(f"-o {target}: must end in {', '.join(_SUFFIXES)}")
+    if target.suffix.lower() not in SUFFIXES:
+        raise RefusedError(f"-o {target}: must end in {', '.join(SUFFIXES)}")
     config = load_config(config_path)
     chosen = _chosen(config, camera, config_path)
     if chosen.kind == "folder":
@@ -42,13 +42,8 @@ def snapshot(config_path: Path, camera: str | None, target: Path) -> int:
     straight, boxes = ViewCrop(view_of(chosen, spec)).show(pixels)
     drawn = straight.copy()
     for box in boxes.values():
-        _draw(drawn, box, region)
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        _done, data = cv2.imencode(target.suffix.lower(), drawn)
-        target.write_bytes(data.tobytes())
-    except OSError as error:
-        raise RefusedError(f"-o {target}: cannot be written ({error.strerror})") from error
+        draw_region(drawn, box, region)
+    encode_picture(drawn, target)
     height, width = pixels.shape[:2]
     where = "no region" if region is None else f"region {list(region)}"
     named = ", ".join(name for name in boxes if name is not None)
@@ -59,6 +54,16 @@ def snapshot(config_path: Path, camera: str | None, target: Path) -> int:
         f"{one_line(str(target))}\n"
     )
     return EXIT_DONE
+
+
+def encode_picture(pixels: Pixels, target: Path) -> None:
+    """Writes a picture as the name's end says. Raises RefusedError."""
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        _done, data = cv2.imencode(target.suffix.lower(), pixels)
+        target.write_bytes(data.tobytes())
+    except OSError as error:
+        raise RefusedError(f"-o {target}: cannot be written ({error.strerror})") from error
 
 
 def _chosen(config: Config, camera: str | None, path: Path) -> CameraConfig:
@@ -104,7 +109,12 @@ def _input_spec(config: Config) -> InputSpec | None:
     return None if spec is None else spec.input
 
 
-def _draw(pixels: Pixels, box: tuple[int, int, int, int], region: Region | None) -> None:
+def draw_region(
+    pixels: Pixels,
+    box: tuple[int, int, int, int],
+    region: Region | None,
+    colour: tuple[int, int, int] = _GREEN,
+) -> None:
     """Frames the model's region of a box, thick enough for a small preview."""
     height, width = pixels.shape[:2]
     if region is None and box == (0, 0, width, height):
@@ -113,4 +123,4 @@ def _draw(pixels: Pixels, box: tuple[int, int, int, int], region: Region | None)
     x, y, w, h = region or (0.0, 0.0, 1.0, 1.0)
     first = (left + round(x * box_width), top + round(y * box_height))
     last = (left + round((x + w) * box_width) - 1, top + round((y + h) * box_height) - 1)
-    cv2.rectangle(pixels, first, last, _GREEN, max(1, round(min(height, width) / 240)))
+    cv2.rectangle(pixels, first, last, colour, max(1, round(min(height, width) / 240)))

@@ -62,14 +62,19 @@ def _resolve(path: Path, info: ValidationInfo) -> Path:
     return folder / path
 
 
+def _is_checked(info: ValidationInfo) -> bool:
+    """Whether the files that a key names must be readable: when a file is read, for the daemon."""
+    return bool(info.context and "folder" in info.context and info.context.get("check_files", True))
+
+
 def _check_readable(file: Path, info: ValidationInfo) -> Path:
-    if folder_of(info) is not None:
+    if _is_checked(info):
         _content(file)
     return file
 
 
 def _check_secret(file: Path, info: ValidationInfo) -> Path:
-    if folder_of(info) is None:
+    if not _is_checked(info):
         return file
     content = _content(file)
     try:

@@ -56,12 +56,16 @@ class _Source:
         return found
 
 
-def load_config(path: Path) -> Config:
-    """Reads a file; relative paths start at its folder. Raises ConfigError with all mistakes."""
+def load_config(path: Path, *, check_files: bool = True) -> Config:
+    """Reads a file; relative paths start at its folder. Raises ConfigError with all mistakes.
+
+    check_files: whether passwords and certificates must be readable. A command that only asks the
+    box's records runs as a user who may not read them.
+    """
     folder = path.resolve().parent
     if (fault := fault_in(str(folder))) is not None:
         raise ConfigError([f"{one_line(str(folder))}: the name of a folder {fault}: rename it"])
-    return parse_config(_read_text(path), str(path), folder)
+    return parse_config(_read_text(path), str(path), folder, check_files=check_files)
 
 
 def _read_text(path: Path) -> str:
@@ -98,7 +102,7 @@ def key_position(path: Path, *loc: str | int) -> str:
     return f"{path}:{line}:{column}"
 
 
-def parse_config(text: str, name: str, folder: Path) -> Config:
+def parse_config(text: str, name: str, folder: Path, *, check_files: bool = True) -> Config:
     """Reads a text. `name` is for messages; relative paths start at `folder`."""
     try:
         document = read_yaml(text)
@@ -109,7 +113,7 @@ def parse_config(text: str, name: str, folder: Path) -> Config:
     data = _keys_of(document, source)
     _check_unique_ids(data, source)
     try:
-        config = Config.read(data, folder=folder)
+        config = Config.read(data, folder=folder, check_files=check_files)
     except ValidationError as error:
         for problem in error.problems:
             if not source.has_problem(problem.loc):

@@ -219,12 +219,25 @@ class OutboxConfig(Model):
 
 
 class ArchiveConfig(Model):
-    """The pictures that are kept as evidence, and their limit in MB."""
+    """The pictures that are kept as evidence, and their limits.
+
+    - `keep`: all pictures of these verdicts.
+    - `near_threshold`: also those whose score is at most so far from a threshold; 0: none.
+    - `pass_sample`: also this share of `pass`, drawn at random; 0: none.
+    - `lossless`: a frame without a JPEG of its own is kept as PNG, else as a JPEG of quality 90.
+    - `max_mb`, `max_age_d`: the limits, in MB and in days; without `max_age_d` age is no reason.
+    - `min_free_mb`: free on the disk at least; below it no picture is kept.
+    """
 
     enabled: bool = False
     path: ConfigPath = STATE / "archive"
     keep: Items[Outcome] = ("fail", "review")
+    near_threshold: Fraction = 0.0
+    pass_sample: Fraction = 0.0
+    lossless: bool = True
     max_mb: Annotated[float, Field(ge=1, le=10_000_000)] = 1024.0
+    max_age_d: Annotated[float, Field(ge=1, le=36_500)] | None = None
+    min_free_mb: Annotated[float, Field(ge=0, le=10_000_000)] = 100.0
 
 
 class WebConfig(Model):

@@ -50,6 +50,13 @@ class Frame:
         """A copy without the picture, so that the picture's memory becomes free."""
         return replace(self, pixels=None, encoded=None)
 
+    def compact(self) -> "Frame":
+        """A copy with as little memory as its file takes: without pixels where there is a file,
+        of which it gets a copy outside the frame ring."""
+        if self.encoded is None:
+            return self
+        return replace(self, pixels=None, encoded=self.encoded.copied())
+
     def shown(self) -> Pixels | bytes | None:
         """The picture for people: the camera's JPEG, or BGR pixels (height, width, 3), or None.
         Raises PictureError when it is damaged."""

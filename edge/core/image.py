@@ -6,7 +6,7 @@ header first and refuses pictures that must not be judged. JPEGs have a module o
 
 import os
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -57,6 +57,10 @@ class EncodedPicture:
     data: bytes | bytearray | memoryview
     name: str
     header: Header
+
+    def copied(self) -> "EncodedPicture":
+        """The same with a file in memory of its own."""
+        return replace(self, data=bytes(self.data))
 
     def decode(self, how: JPEGDecoding = WHOLE) -> tuple[Pixels, int]:
         """Decodes the picture. Returns the pixels and the divisor of both sides.

@@ -1,10 +1,12 @@
 """A verdict: the daemon's judgement of a part."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Any, Literal
 
 from edge.core.part import Part
 from edge.core.terms import RuleName
+from edge.core.view import ViewConfig
 
 Outcome = Literal["pass", "review", "fail", "error"]
 OUTCOMES: tuple[Outcome, ...] = ("pass", "review", "fail", "error")
@@ -39,6 +41,23 @@ class Rule:
 
 
 @dataclass(frozen=True, slots=True)
+class Judging:
+    """How a camera's pictures are judged, beyond what the verdict says: with the picture, this is
+    all that judging it again takes. All verdicts of a judge on a camera share one.
+
+    - `view`: what was cut out of the picture.
+    - `decoding`: the model's rule for JPEGs as it was applied; None: whole and in colour.
+    - `settings`: the good class, and what config.yaml says of a plain model.
+    - `runtime`: what ran the model: litert or tflite-runtime.
+    """
+
+    view: ViewConfig
+    decoding: Mapping[str, Any] | None
+    settings: Mapping[str, Any]
+    runtime: str
+
+
+@dataclass(frozen=True, slots=True)
 class Verdict:
     """One judgement. Only `seq` is missing: the outbox assigns it when it stores the verdict.
 
@@ -48,6 +67,7 @@ class Verdict:
     - `trigger`, `trigger_to_verdict_ms`: the part's trigger and the time from it to the verdict;
       None when no trigger announced the part.
     - `receipt`: `Frame.receipt`, for the outbox only.
+    - `judging`: for the evidence only.
     """
 
     id: str
@@ -75,6 +95,7 @@ class Verdict:
     trigger: Part | None = None
     trigger_to_verdict_ms: float | None = None
     receipt: str | None = None
+    judging: Judging | None = None
 
 
 def unusable(verdict: Verdict, now: float, reason: str) -> Verdict:

@@ -30,6 +30,11 @@ class ViewCrop:
         self._plans: dict[tuple[int, int, int], _CropPlan] = {}
 
     @property
+    def view(self) -> ViewConfig:
+        """What is cut, as config.yaml writes it."""
+        return self._view
+
+    @property
     def regions(self) -> tuple[str | None, ...]:
         """The names of the regions that `cut` returns, in its order; (None,) without regions."""
         return tuple(self._view.boxes)

@@ -36,6 +36,7 @@ _CAMERA_FIXES = {
 
 # What it means when a thread ends, by the beginning of its name.
 THREADS = {
+    "api": "the local socket does not answer",
     "archive": "pictures are not kept",
     "broker": "the embedded broker does not serve, and verdicts wait in the outbox",
     "camera-": "its camera is not read",
@@ -61,10 +62,12 @@ KINDS: dict[str, Severity] = {
     "thread_ended": "unhealthy",
     "thread_failed": "warning",
     "accessory": "warning",
+    "evidence": "warning",
     "outbox_dropped": "warning",
     "outbox_damaged": "warning",
     "outbox_parked": "warning",
     "parts_not_noted": "warning",
+    "local_socket": "warning",
     "config_refused": "warning",
     "restart_required": "warning",
     "broker": "warning",
@@ -160,6 +163,12 @@ def delivery_faults(
         )
 
 
+def local_faults(socket: str) -> Iterator[Fault]:
+    """`socket`: why the local socket is not there; empty when it is."""
+    if socket:
+        yield Fault("local_socket", "local socket", f"{socket}, then restart the daemon")
+
+
 def config_faults(problems: Sequence[str], restart_required: Sequence[str]) -> Iterator[Fault]:
     """problems: of a refused config.yaml. restart_required: keys that wait for a restart."""
     if problems:
@@ -201,6 +210,12 @@ def plant_faults(pins: Iterable[str], accessories: Iterable[str]) -> Iterator[Fa
         yield Fault("output_pin", "outputs", f"{sentence}; check its wiring and the pin's number")
     for sentence in accessories:
         yield Fault("accessory", "verdicts", f"{sentence}; report the traceback in the log")
+
+
+def evidence_faults(sentences: Iterable[str]) -> Iterator[Fault]:
+    """`sentences`: of pictures that are not kept, or were lost, with what to do."""
+    for sentence in sentences:
+        yield Fault("evidence", "archive", sentence)
 
 
 def machine_faults(state: HostState) -> Iterator[Fault]:

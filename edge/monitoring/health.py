@@ -11,7 +11,9 @@ from edge.monitoring.faults import (
     camera_faults,
     config_faults,
     delivery_faults,
+    evidence_faults,
     healthy,
+    local_faults,
     machine_faults,
     plant_faults,
     thread_faults,
@@ -102,6 +104,7 @@ class Health:
         components, reload = self._components, self._components.reload
         yield from thread_faults(components.threads.faults())
         yield from plant_faults(components.plant.pin_faults(), components.plant.accessory_faults())
+        yield from evidence_faults(components.plant.evidence_faults())
         yield from camera_faults((c.reader.id, c.state, c.why) for c in cameras)
         yield from config_faults(reload.problems, reload.restart_required)
         yield from delivery_faults(
@@ -110,6 +113,7 @@ class Health:
             components.part_journal.fault,
             components.publisher.faults(),
         )
+        yield from local_faults(components.local_socket.fault)
         yield from machine_faults(host)
 
 

@@ -34,6 +34,15 @@ class Plant(Protocol):
     def accessory_faults(self) -> list[str]:
         """The last failure of each accessory of the last minutes, one sentence each."""
 
+    def evidence_faults(self) -> list[str]:
+        """What is wrong with the kept pictures, one sentence each, with what to do."""
+
+
+class LocalSocketState(Protocol):
+    """The local socket; `edge.web.LocalSocket` implements it. `fault`: why it is not there."""
+
+    fault: str
+
 
 @dataclass(frozen=True, slots=True)
 class Components:
@@ -53,6 +62,7 @@ class Components:
     model: RunningModel
     plant: Plant
     threads: ThreadWatch
+    local_socket: LocalSocketState
 
 
 class TriggerBody(TypedDict):

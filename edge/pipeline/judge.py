@@ -4,6 +4,7 @@ never a `pass`."""
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from edge.core.clock import Clock
 from edge.core.errors import EdgeInspectError
@@ -13,7 +14,8 @@ from edge.core.image import EncodedPicture
 from edge.core.part import Part
 from edge.core.percentiles import Latencies
 from edge.core.terms import Pixels
-from edge.core.verdict import Outcome, Rule, Verdict
+from edge.core.verdict import Judging, Outcome, Rule, Verdict
+from edge.core.view import ViewConfig
 from edge.inspection import Inspector, Judgement, Thresholds, combine, with_hysteresis
 from edge.pipeline.frame_inspector import CameraProfile, FrameInspector, FrameResult, OnBadPicture
 
@@ -27,6 +29,20 @@ class Provenance:
     station: str
     config_hash: str
     boot_id: str
+
+
+def judging_by(inspector: Inspector, view: ViewConfig) -> Judging:
+    """What judging a picture of this view again takes."""
+    rule = inspector.input.decoding
+    settings: dict[str, Any] = {"ok_label": inspector.ok_label}
+    if inspector.file.spec is None:  # config.yaml says what the file does not
+        settings |= {
+            "labels": list(inspector.labels),
+            "output": inspector.output,
+            "scaling": inspector.scaling,
+        }
+    decoding = None if rule is None else rule.to_dict(brief=True)
+    return Judging(view, decoding, settings, inspector.runtime)
 
 
 class Judge:
@@ -67,6 +83,7 @@ class Judge:
         )
         self._hysteresis = hysteresis
         self._before: dict[tuple[str, str | None], Outcome] = {}
+        self._judging: dict[str, Judging] = {}
 
     def __call__(self, frame: Frame) -> Verdict:
         """The one verdict on a frame; for a view without regions, or with one verdict for all."""
@@ -237,7 +254,15 @@ class Judge:
             trigger=part,
             trigger_to_verdict_ms=since_trigger_ms,
             receipt=shown.frame.receipt if shown else None,
+            judging=self._judging_of(camera),
         )
+
+    def _judging_of(self, camera: str) -> Judging:
+        found = self._judging.get(camera)
+        if found is None:
+            view = self._frame_inspector.profile(camera).crop.view
+            found = self._judging[camera] = judging_by(self.inspector, view)
+        return found
 
 
 def _receipt_on_last(verdicts: list[Verdict]) -> list[Verdict]:

@@ -3,7 +3,8 @@
 Only the worker's thread closes parts, and only here. So each part gets exactly one verdict.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from edge.core.clock import Clock
 from edge.core.frame import Frame
@@ -13,17 +14,30 @@ from edge.pipeline.frame_inspector import FrameResult
 from edge.pipeline.judge import Judge
 from edge.pipeline.part_tracker import PartTracker
 
-Emitted = tuple[Frame | None, Verdict]  # a verdict, and the frame that it shows, if any
+# The frames of a verdict, the one that it shows first, then the part's others in order of capture;
+# none without a frame. Only the first has a picture unless all are kept.
+Emitted = tuple[tuple[Frame, ...], Verdict]
 
 
 class PartAssembler:
     """The results of each open part so far. Not for use by two threads at once."""
 
-    def __init__(self, trackers: Mapping[str, PartTracker], judge: Judge, clock: Clock) -> None:
-        """`trackers`: of the cameras that have a trigger, by camera; may change."""
+    def __init__(
+        self,
+        trackers: Mapping[str, PartTracker],
+        judge: Judge,
+        clock: Clock,
+        keeps_all_frames: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """Parameters:
+
+        trackers: of the cameras that have a trigger, by camera; may change.
+        keeps_all_frames: whether the pictures of all frames of a part are wanted as evidence.
+        """
         self.discarded = 0  # frames of parts that had their verdict already
         self._trackers = trackers
         self._judge, self._clock = judge, clock
+        self._keeps_all_frames = keeps_all_frames
         self._results: dict[tuple[str, int], list[FrameResult]] = {}
         self._judges: dict[tuple[str, int], Judge] = {}  # the judge of a part's first frame
 
@@ -45,7 +59,11 @@ class PartAssembler:
             return self._close(part, part_frame.fault)
         key = part.camera, part.number
         results = self._results.setdefault(key, [])
-        _append(results, self._judges.setdefault(key, self._judge).inspect(part_frame.frame))
+        result = self._judges.setdefault(key, self._judge).inspect(part_frame.frame)
+        if self._keeps_all_frames():
+            results.append(replace(result, frame=result.frame.compact()))
+        else:
+            _append(results, result)
         if len(results) < part.frames and results[-1].fault is None:
             return []
         return self._close(part, None)
@@ -82,7 +100,9 @@ class PartAssembler:
         judge = self._judges.pop((part.camera, part.number), self._judge)
         shown = max(results, key=lambda r: r.score, default=None)
         verdicts = judge.conclude(part.camera, results, part, fault)
-        return [(shown.frame if shown else None, verdict) for verdict in verdicts]
+        others = [result for result in results if result is not shown]
+        frames = tuple(result.frame for result in ([shown] if shown else []) + others)
+        return [(frames, verdict) for verdict in verdicts]
 
 
 def _append(results: list[FrameResult], new: FrameResult) -> None:

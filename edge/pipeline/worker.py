@@ -5,7 +5,7 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
 from edge.core.clock import Clock
@@ -34,8 +34,13 @@ class VerdictSink(Protocol):
         """Stores a verdict for the plant."""
         ...
 
-    def keep(self, frame: Frame, verdict: Verdict) -> None:
-        """May keep or send the picture of a verdict that was delivered."""
+    def keep(self, frames: Sequence[Frame], verdict: Verdict) -> None:
+        """May keep or send the pictures of a verdict that was delivered: the first of `frames` is
+        the one that it shows."""
+        ...
+
+    def keeps_all_frames(self) -> bool:
+        """Whether `keep` wants the pictures of all frames of a part."""
         ...
 
 
@@ -86,7 +91,7 @@ class InspectionWorker:
         self.faults = 0
         self.beat = clock.tick()
         self._sink, self._clock = sink, clock
-        self._assembler = PartAssembler(mailbox.trackers, judge, clock)
+        self._assembler = PartAssembler(mailbox.trackers, judge, clock, sink.keeps_all_frames)
         self._pauses: queue.SimpleQueue[Pause] = queue.SimpleQueue()
 
     def pause_at(self, pause: Pause) -> None:
@@ -133,7 +138,7 @@ class InspectionWorker:
             for result in self._inspect_batch(work):
                 with self._guarded():  # the other frames of the batch still get their verdicts
                     verdicts = self.judge.conclude(work.camera, [result])
-                    self._emit([(result.frame, verdict) for verdict in verdicts])
+                    self._emit([((result.frame,), verdict) for verdict in verdicts])
 
     def _inspect_batch(self, frame: Frame) -> list[FrameResult]:
         self.beat = begun = self._clock.tick()
@@ -156,12 +161,12 @@ class InspectionWorker:
             self.beat = self._clock.tick()
 
     def _emit(self, emitted: list[Emitted]) -> None:
-        for frame, verdict in emitted:
+        for frames, verdict in emitted:
             with self._guarded():  # the others are still delivered
                 self._sink.deliver(verdict)
                 self.counts[verdict.verdict] += 1
-                if frame is not None:
-                    self._sink.keep(frame, verdict)
+                if frames:
+                    self._sink.keep(frames, verdict)
 
     @contextlib.contextmanager
     def _guarded(self) -> Iterator[None]:

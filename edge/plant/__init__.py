@@ -1,20 +1,42 @@
-"""The plant: GPIO outputs, the alarm, and the requests trigger, snapshot and reload."""
+"""The plant: GPIO outputs, the alarm, the requests trigger, snapshot and reload, and the commands
+over the box's records."""
 
-from edge.plant.estimate import Estimate, Judged, Look, estimate_rates
 from edge.plant.plant import PlantInterface, VerdictDelivery
+from edge.plant.record_values import (
+    Labelled,
+    LabelRequest,
+    Picture,
+    RecordQuery,
+    Records,
+    Remembered,
+    RequestError,
+    Shown,
+    UndoRequest,
+    UnknownRecordError,
+    read_request,
+)
+from edge.plant.records import RecordsService
 from edge.plant.reload_requests import Reloader, ReloadQueue
 from edge.plant.snapshot_requests import SnapshotRequests
 from edge.plant.trigger_requests import TriggerRequests
 
 __all__ = [
-    "Estimate",
-    "Judged",
-    "Look",
+    "LabelRequest",
+    "Labelled",
+    "Picture",
     "PlantInterface",
+    "RecordQuery",
+    "Records",
+    "RecordsService",
     "ReloadQueue",
     "Reloader",
+    "Remembered",
+    "RequestError",
+    "Shown",
     "SnapshotRequests",
     "TriggerRequests",
+    "UndoRequest",
+    "UnknownRecordError",
     "VerdictDelivery",
-    "estimate_rates",
+    "read_request",
 ]

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 
 from edge.config import AlarmConfig, Config
@@ -168,10 +168,20 @@ class VerdictDelivery:
         self._writer.submit(verdict)
         self._attempt("the alarm", lambda: self._plant.count(verdict))
 
-    def keep(self, frame: Frame, verdict: Verdict) -> None:
-        """Offers the picture of a verdict to the archive and the broker; either may drop it."""
-        self._attempt("the archive", lambda: self._evidence.keep(frame, verdict))
-        self._attempt("the pictures for the broker", lambda: self._pictures.offer(frame, verdict))
+    def keep(self, frames: Sequence[Frame], verdict: Verdict) -> None:
+        """Offers the pictures of a verdict to the archive, and the first to the broker; either may
+        drop them."""
+        self._attempt("the archive", lambda: self._evidence.keep(frames, verdict))
+        shown = frames[0]
+        self._attempt("the pictures for the broker", lambda: self._pictures.offer(shown, verdict))
+
+    def keeps_all_frames(self) -> bool:
+        """Whether the archive wants the pictures of all frames of a part."""
+        return self._evidence.archive is not None
+
+    def evidence_faults(self) -> list[str]:
+        """What is wrong with the kept pictures, one sentence each."""
+        return self._evidence.faults()
 
     @property
     def pin_failures(self) -> int:

@@ -1,6 +1,16 @@
-"""What must outlive a power cut: outbox, picture archive, part journal, processed items."""
+"""What must outlive a power cut: outbox, history, evidence, labels, journals of parts and items."""
 
-from edge.storage.archive import Evidence
+from edge.storage.evidence import Evidence, EvidenceFrame, EvidenceReader, EvidenceRecord
+from edge.storage.history.reader import HistoryReader
+from edge.storage.history.records import (
+    HistoryError,
+    HistoryQuery,
+    HistoryRow,
+    HistoryStats,
+    TrendPoint,
+    history_path,
+)
+from edge.storage.labels import Label, LabelAction, Labels, label_problem
 from edge.storage.outbox.ownership import require_ours
 from edge.storage.outbox.reader import OutboxReader
 from edge.storage.outbox.records import OutboxRow, OutboxStats
@@ -16,6 +26,17 @@ from edge.storage.trigger_numbers import TriggerNumbers
 
 __all__ = [
     "Evidence",
+    "EvidenceFrame",
+    "EvidenceReader",
+    "EvidenceRecord",
+    "HistoryError",
+    "HistoryQuery",
+    "HistoryReader",
+    "HistoryRow",
+    "HistoryStats",
+    "Label",
+    "LabelAction",
+    "Labels",
     "OnCommit",
     "OutboxError",
     "OutboxReader",
@@ -27,7 +48,10 @@ __all__ = [
     "ProcessedItems",
     "RebuildHooks",
     "SendQueue",
+    "TrendPoint",
     "TriggerNumbers",
+    "history_path",
+    "label_problem",
     "outbox_in_use",
     "require_ours",
 ]

@@ -1,5 +1,6 @@
-"""The HTTP server. Its packages are optional: import this package only when it is enabled."""
+"""HTTP: the local socket. The server on a port is `edge.web.server`, whose packages are optional:
+import that module only when it is enabled."""
 
-from edge.web.server import WebServer
+from edge.web.local_socket import LocalSocket
 
-__all__ = ["WebServer"]
+__all__ = ["LocalSocket"]

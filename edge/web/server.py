@@ -1,11 +1,10 @@
 """The HTTP server: POST /predict and /trigger, GET /healthz and /metrics."""
 
 import hmac
-import logging
 import re
 import threading
-from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from edge.config import WebConfig, read_secret
 from edge.core.clock import Clock
@@ -19,9 +18,8 @@ from edge.core.errors import (
 )
 from edge.core.frame import Frame
 from edge.core.image import examine_picture
-from edge.core.messages import sent_body, stored_body, to_json
+from edge.core.messages import sent_body, stored_body
 from edge.core.text import escape, typed
-from edge.core.threads import WATCH
 from edge.monitoring import Health, prometheus_text
 from edge.mqtt import TokenBucket, parse_request
 from edge.pipeline import Judge
@@ -29,12 +27,11 @@ from edge.plant import TriggerRequests
 
 try:
     import prometheus_client  # noqa: F401  edge.monitoring needs it for /metrics
-    import waitress
-    from waitress import wasyncore
-    from waitress.trigger import trigger
-    from werkzeug.exceptions import BadRequest, HTTPException, RequestEntityTooLarge, Unauthorized
-    from werkzeug.routing import Map, Rule
+    from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, Unauthorized
+    from werkzeug.routing import Rule
     from werkzeug.wrappers import Request, Response
+
+    from edge.web.serving import Application, Endpoint, HttpServing, json_answer
 except ImportError as error:
     raise MissingPartError(
         "web.enabled: true needs the HTTP server; run in edge-inspect's folder: "
@@ -42,14 +39,9 @@ except ImportError as error:
     ) from error
 
 if TYPE_CHECKING:
-    from _typeshed.wsgi import StartResponse, WSGIEnvironment
     from werkzeug.datastructures import FileStorage
 
-log = logging.getLogger(__name__)
-
 _THREADS = 4
-_CONNECTIONS = 32  # each may buffer a request of `web.max_mb`
-_SWEEP_S = 0.5  # interval of the check for slow clients, while there are connections
 _TRIGGERS_PER_S = 100
 _TRIGGER_BYTES = 16_384
 _STATUS_OF: dict[TriggerRefusal, int] = {
@@ -59,8 +51,6 @@ _STATUS_OF: dict[TriggerRefusal, int] = {
     "flood": 429,
     "stopping": 503,
 }
-_SILENT_CLIENT_S = 20  # waitress closes a connection after this silence
-_REQUEST_S = 30.0  # from the first byte of a request to its last
 _HOW_TO_SEND = (
     "send the picture as a file in the multipart field `image`, as in curl -F image=@FILE"
 )
@@ -96,40 +86,26 @@ class WebServer:
         self._token = None
         if config.token_file is not None:
             self._token = read_secret(config.token_file).strip()
-        self._routes = Map(
-            [
-                Rule("/predict", methods=["POST"], endpoint=self._predict),
-                Rule("/trigger", methods=["POST"], endpoint=self._trigger),
-                Rule("/healthz", methods=["GET"], endpoint=self._healthz),
-                Rule("/metrics", methods=["GET"], endpoint=self._metrics),
-            ]
-        )
-        self._closing = threading.Event()
-        self._sockets: dict[int, Any] = {}
-        self._waker = trigger(self._sockets)
-        self._slow = SlowClients(self._sockets, _REQUEST_S, clock.tick)
-        logging.getLogger("waitress").setLevel(logging.ERROR)
+        rules = [
+            Rule("/predict", methods=["POST"], endpoint=self._predict),
+            Rule("/trigger", methods=["POST"], endpoint=self._trigger),
+            Rule("/healthz", methods=["GET"], endpoint=self._healthz),
+            Rule("/metrics", methods=["GET"], endpoint=self._metrics),
+        ]
+        most = self._limit + _MULTIPART_BYTES
         try:
-            self._server = waitress.create_server(
-                self._application,
-                map=self._sockets,
-                host=config.bind,
-                port=config.port,
+            self._serving = HttpServing(
+                Application(rules, most, self._authorise),
+                clock.tick,
                 threads=_THREADS,
-                max_request_body_size=self._limit + _MULTIPART_BYTES,
-                channel_timeout=_SILENT_CLIENT_S,
-                connection_limit=_CONNECTIONS,
-                ident=None,
+                max_bytes=most,
+                listen=(config.bind, config.port),
             )
         except OSError as error:
             raise EdgeInspectError(
                 f"web.port: {config.bind}:{config.port} cannot be used ({error.strerror}); "
                 "stop the other program or choose another web.port"
             ) from error
-        self._own_sockets = len(self._sockets)  # the listening socket and the waker
-        self._helpers = [t for t in threading.enumerate() if t.name.startswith("waitress-")]
-        for thread in self._helpers:
-            WATCH.add(thread, vital=False)
 
     def adopt(
         self, judge: Judge, camera_for: Callable[[str | None], str]
@@ -141,40 +117,13 @@ class WebServer:
 
     def run(self) -> None:
         """Serves until closed."""
-        # This thread closes the sockets: `select` would fail if another thread did.
-        while not self._closing.is_set():
-            connected = len(self._sockets) > self._own_sockets
-            wasyncore.loop(timeout=_SWEEP_S if connected else None, map=self._sockets, count=1)
-            self._slow.sweep()
-        for thread in self._helpers:
-            WATCH.remove(thread)
-        self._server.task_dispatcher.shutdown()
-        wasyncore.close_all(self._sockets, ignore_all=True)
+        self._serving.run()
 
     def close(self) -> None:
         """Ends the server; before `run`, the next `run` returns at once."""
-        if not self._closing.is_set():
-            self._waker.pull_trigger(self._closing.set)  # runs on the serving thread
+        self._serving.close()
 
-    def _application(
-        self, environ: "WSGIEnvironment", start_response: "StartResponse"
-    ) -> Iterable[bytes]:
-        request = Request(environ)
-        request.max_content_length = self._limit + _MULTIPART_BYTES
-        try:
-            endpoint, _ = self._routes.bind_to_environ(environ).match()
-            self._authorise(request, endpoint)
-            response: Response = endpoint(request)
-        except HTTPException as error:
-            response = _json({"error": error.description}, error.code or 500)
-            if isinstance(error, Unauthorized):
-                response.headers["WWW-Authenticate"] = "Bearer"
-        except Exception:  # outermost loop of a request: the client gets an answer
-            log.exception("web: unexpected fault")
-            response = _json({"error": "internal fault; see the log"}, 500)
-        return response(environ, start_response)
-
-    def _authorise(self, request: Request, endpoint: Callable[[Request], Response]) -> None:
+    def _authorise(self, request: Request, endpoint: Endpoint) -> None:
         if self._token is None or endpoint == self._healthz:
             return
         token = request.headers.get("Authorization", "").removeprefix("Bearer ").strip()
@@ -212,16 +161,16 @@ class WebServer:
         _refuse_parameters(request)
         body = request.stream.read(_TRIGGER_BYTES + 1)
         if not self._trigger_bucket.take():
-            return _json({"error": f"more than {_TRIGGERS_PER_S} triggers a second"}, 429)
+            return json_answer({"error": f"more than {_TRIGGERS_PER_S} triggers a second"}, 429)
         try:
             transaction, fields = parse_request(body, needs_transaction=False)
-            return _json(self._triggers.handle(transaction, fields), 202)
+            return json_answer(self._triggers.handle(transaction, fields), 202)
         except TriggerError as error:
-            return _json({"error": str(error)}, _STATUS_OF[error.kind])
+            return json_answer({"error": str(error)}, _STATUS_OF[error.kind])
 
     def _healthz(self, _request: Request) -> Response:
         snapshot = self._health.report().body
-        return _json(
+        return json_answer(
             {"healthy": snapshot["healthy"], "faults": snapshot["faults"]},
             200 if snapshot["healthy"] else 503,
         )
@@ -271,44 +220,3 @@ def _picture_and_camera(request: Request) -> "tuple[FileStorage, str | None]":
     if upload.mimetype.startswith("multipart/"):
         raise BadRequest("field `image` holds several files; send one picture a request")
     return upload, typed(cameras[0]) if cameras else None
-
-
-class SlowClients:
-    """Ends connections with a slow request.
-
-    waitress itself only ends silent ones, so a few slow clients would take every connection.
-    """
-
-    def __init__(
-        self, channels: Mapping[int, Any], limit_s: float, tick: Callable[[], float]
-    ) -> None:
-        """Ends nothing yet.
-
-        channels  waitress's channels and listening sockets, by file descriptor
-        limit_s   seconds until a request must be complete
-        tick      monotonic seconds
-        """
-        self._channels, self._limit_s, self._tick = channels, limit_s, tick
-        self._since: dict[int, tuple[Any, float]] = {}
-        self.ended = 0
-
-    def sweep(self) -> None:
-        """Ends slow requests. The serving thread calls it twice a second."""
-        now = self._tick()
-        since: dict[int, tuple[Any, float]] = {}
-        for number, channel in list(self._channels.items()):
-            request = getattr(channel, "request", None)  # None when the request is complete
-            if request is None:
-                continue
-            before, began = self._since.get(number, (None, now))
-            if before is not request:
-                began = now
-            since[number] = request, began
-            if now - began > self._limit_s:
-                channel.will_close = True
-                self.ended += 1
-        self._since = since
-
-
-def _json(body: dict[str, Any], status: int) -> Response:
-    return Response(to_json(body) + b"\n", status, mimetype="application/json")

@@ -21,7 +21,7 @@ from edge.mqtt.event_queue import EventQueue
 from edge.mqtt.sender import InFlightWindow
 from edge.mqtt.snapshots import SnapshotSender
 from edge.plant.signal_outputs import SignalOutputs
-from edge.storage.archive import Archive
+from edge.storage.evidence.archive import Archive, NoLabels
 from edge.storage.outbox.store import OutboxStore
 from edge.storage.outbox.writer import OutboxWriter
 from tests.edge.mqtt.virtual_time import PublisherSimulation
@@ -170,7 +170,9 @@ def test_the_snapshot_sender_sleeps_until_a_picture_comes() -> None:
 def test_the_archive_sleeps_until_there_is_a_picture(tmp_path: Path) -> None:
     """Its thread sleeps for ever, and closing ends it."""
     with recorded_sleeps("Queue") as sleeps:
-        archive = Archive(ArchiveConfig(enabled=True, path=tmp_path / "archive"))
+        archive = Archive(
+            ArchiveConfig(enabled=True, path=tmp_path / "archive"), Clock(), NoLabels()
+        )
     thread = threading.Thread(target=archive.run)
     thread.start()
     wait_until(lambda: sleeps)

@@ -60,13 +60,16 @@ class HealthyComponents:
         )
         self.part_journal = SimpleNamespace(fault="")
         self.threads = ThreadWatch(clock.tick)
+        self.local_socket = SimpleNamespace(fault="")
         self.pin_faults: list[str] = []
         self.accessory_faults: list[str] = []
+        self.evidence_faults: list[str] = []
         plant = SimpleNamespace(
             pin_failures=0,
             accessory_failures=0,
             pin_faults=lambda: self.pin_faults,
             accessory_faults=lambda: self.accessory_faults,
+            evidence_faults=lambda: self.evidence_faults,
         )
         components: dict[str, Any] = {
             "trackers": {},
@@ -77,6 +80,7 @@ class HealthyComponents:
             "reload": SimpleNamespace(problems=(), restart_required=()),
             "part_journal": self.part_journal,
             "threads": self.threads,
+            "local_socket": self.local_socket,
             "plant": plant,
             "model": SimpleNamespace(
                 inspector=SimpleNamespace(input=InputSpec(width=64, height=64))

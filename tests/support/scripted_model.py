@@ -1,6 +1,6 @@
 """An inspector whose model gives scripted answers, and a verdict sink made of functions."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,14 +65,22 @@ class Sink:
     def __init__(
         self,
         deliver: Callable[[Verdict], object] = ignore,
-        keep: Callable[[Frame, Verdict], object] = ignore,
+        keep: Callable[[Sequence[Frame], Verdict], object] = ignore,
+        *,
+        keeps_all_frames: bool = False,
     ) -> None:
+        """`keeps_all_frames`: what the sink answers."""
         self._deliver, self._keep = deliver, keep
+        self._keeps_all_frames = keeps_all_frames
 
     def deliver(self, verdict: Verdict) -> None:
         """Calls the first."""
         self._deliver(verdict)
 
-    def keep(self, frame: Frame, verdict: Verdict) -> None:
+    def keep(self, frames: Sequence[Frame], verdict: Verdict) -> None:
         """Calls the second."""
-        self._keep(frame, verdict)
+        self._keep(frames, verdict)
+
+    def keeps_all_frames(self) -> bool:
+        """As it was built."""
+        return self._keeps_all_frames

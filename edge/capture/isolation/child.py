@@ -235,8 +235,5 @@ def _unusable(read: CameraRead, writer: FrameRingWriter, shape: Shape) -> str | 
 
 
 def _evidence(read: CameraRead) -> bytes | bytearray | memoryview:
-    """The JPEG of a frame that was not decoded whole and in colour, which the archive keeps as
-    evidence; empty for another."""
-    if read.encoded is None or read.pixels is None:
-        return b""
-    return read.encoded.data if read.reduced > 1 or read.pixels.shape[2] == 1 else b""
+    """The camera's own JPEG, which the archive keeps as evidence; empty without one."""
+    return b"" if read.encoded is None else read.encoded.data

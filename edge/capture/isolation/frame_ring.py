@@ -3,8 +3,8 @@
 The camera process writes a frame into a slot, and the daemon judges it there without a copy. A
 slot belongs to one process at a time. The daemon lends it with a request, and the camera process
 returns it with the answer. The daemon does not lend a slot while an array of its frame exists.
-Behind a reduced frame lies its JPEG, as evidence. The memory has no name, so the kernel frees it
-with the last process that holds it, however that process ends.
+Behind the frame of a JPEG camera lies the JPEG itself, as evidence. The memory has no name, so the
+kernel frees it with the last process that holds it, however that process ends.
 """
 
 import fcntl
@@ -35,8 +35,9 @@ def new_memory(name: str) -> int:
 
 
 def _room(shape: Shape) -> int:
-    """Bytes of a slot for a frame and its JPEG together: the bytes of a whole frame."""
-    return math.prod(shape)
+    """Bytes of a slot for a frame and its JPEG together: twice those of a whole frame. Memory that
+    no JPEG reaches is never allocated."""
+    return 2 * math.prod(shape)
 
 
 def _slot_bytes(shape: Shape) -> int:

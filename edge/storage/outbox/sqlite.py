@@ -67,7 +67,7 @@ def translate_errors(path: Path, what: str) -> Iterator[None]:
         yield
     except (OSError, sqlite3.Error, ValueError, TypeError) as error:
         why = error.strerror if isinstance(error, OSError) else error
-        kind = _kind(error, path)
+        kind = kind_of(error, path)
         remedy = {
             "damaged": "it is set aside, and what can be read is saved",
             "refused": "check the free space, and whether the disk is read-only or broken",
@@ -85,7 +85,8 @@ _DAMAGED = ("no such", "malformed", "already exists", "unsupported file format")
 _WRITE_VERSION_AT = 18  # byte of the header: 1, or 2 with a log, lets SQLite write
 
 
-def _kind(error: Exception, path: Path) -> Kind:
+def kind_of(error: Exception, path: Path) -> Kind:
+    """The kind of an error of SQLite or the system at this file; see `OutboxError`."""
     if isinstance(error, OSError):
         return "permanent" if error.errno in _PERMANENT else "refused"
     if isinstance(error, sqlite3.OperationalError):

@@ -134,11 +134,11 @@ def test_a_reduced_picture_lies_before_its_jpeg(memory: int) -> None:
                 ring.take(slot, 7, JPEGDecoding(reduced), length)
 
 
-@pytest.mark.parametrize("length", [-1, 16 * 24 * 3 - 4 * 6 * 3 + 1, 1 << 40])
+@pytest.mark.parametrize("length", [-1, 2 * 16 * 24 * 3 - 4 * 6 * 3 + 1, 1 << 40])
 def test_an_impossible_jpeg_length_is_refused(memory: int, length: int) -> None:
     """The JPEG length that a child reports is checked."""
     shape = 16, 24, 3
     ring, writer = FrameRing(memory, shape), FrameRingWriter(memory, shape)
     with pytest.raises(CameraError, match="JPEG of"):
         ring.take(1, 1, JPEGDecoding(4), length)
-    assert not writer.has_room(np.zeros((4, 6, 3), np.uint8), bytes(16 * 24 * 3))
+    assert not writer.has_room(np.zeros((4, 6, 3), np.uint8), bytes(2 * 16 * 24 * 3))

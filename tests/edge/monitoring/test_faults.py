@@ -13,6 +13,7 @@ from edge.monitoring.faults import (
     camera_faults,
     config_faults,
     delivery_faults,
+    local_faults,
     machine_faults,
     plant_faults,
     thread_faults,
@@ -48,6 +49,7 @@ def every_fault() -> list[Fault]:
         ),
         *plant_faults(["outputs.fail 27: cannot be set"], ["the archive failed"]),
         *config_faults([], ["station"]),
+        *local_faults("/run/edge-inspect/api.sock: is no socket; move it away"),
         *machine_faults(FAULTY_HOST),
         *machine_faults(HostState(power=PowerState(False, True, False, True))),
     ]

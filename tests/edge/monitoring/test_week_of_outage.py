@@ -10,7 +10,7 @@ import pytest
 
 from edge.capture.camera import Camera, CameraRead
 from edge.capture.reader import Reader
-from edge.config import ArchiveConfig, CameraConfig
+from edge.config import CameraConfig
 from edge.config.mqtt import SnapshotsConfig
 from edge.core.clock import Clock, StopEvent
 from edge.core.errors import CameraError
@@ -18,8 +18,8 @@ from edge.core.logs import RateLimitedHandler
 from edge.mqtt.failover import Backoff
 from edge.mqtt.snapshots import SnapshotSender
 from edge.pipeline.mailbox import Mailbox
-from edge.storage.archive import Archive
 from tests.edge.mqtt.virtual_time import PublisherSimulation
+from tests.support.archives import archive
 from tests.support.clock import FakeClock, Patience
 from tests.support.fake_broker import FakeBroker, Greeting
 from tests.support.frames import frame, noise_frame
@@ -205,12 +205,11 @@ def test_archive_on_a_full_disk(journal: Journal, clock: FakeClock, tmp_path: Pa
     """An archive whose folder cannot be made: one line, and a counter."""
     text = journal(clock.tick)
     (tmp_path / "file").write_text("in the way")
-    config = {"enabled": True, "path": str(tmp_path / "file/archive")}
-    archive = Archive(ArchiveConfig.read(config))
-    archive.close()
+    kept = archive(tmp_path / "file/archive")
+    kept.close()
     for _ in range(1000):
         clock.at += WEEK_S / 1000
-        archive.keep(frame(), verdict("fail"))
-        archive.run()
-    assert archive.skipped == 1000
+        kept.keep([frame()], verdict("fail"))
+        kept.run()
+    assert kept.skipped == 1000
     assert len(lines(text)) == 1

@@ -23,7 +23,7 @@ def test_a_part_is_judged_by_its_rule() -> None:
     assert verdict.rule.scores == pytest.approx([10 / 255, 240 / 255, 200 / 255])
     assert verdict.trigger is not None
     assert verdict.trigger_to_verdict_ms == pytest.approx(150)
-    assert [frame.seq for frame in camera.kept] == [2]
+    assert [frames[0].seq for frames in camera.kept] == [2]
 
 
 def test_only_the_worst_frame_of_a_part_is_held() -> None:
@@ -33,9 +33,27 @@ def test_only_the_worst_frame_of_a_part_is_held() -> None:
     for red in (50, 200, 100, 199):
         camera.show(red)
     camera.judge()
-    (kept,) = camera.kept
+    ((kept, *others),) = camera.kept
     assert kept.pixels is not None
     assert kept.pixels[0, 0, 2] == 200
+    assert not any(other.has_picture for other in others)
+
+
+def test_all_frames_of_a_part_are_held_when_the_archive_wants_them() -> None:
+    """The shown one first, then the others in order of capture, each with its picture."""
+    camera = TriggeredCamera({"frames": 4, "rule": "mean"}, keeps_all_frames=True)
+    camera.trigger("a")
+    for red in (50, 200, 100, 199):
+        camera.show(red)
+    camera.judge()
+    (kept,) = camera.kept
+    assert [frame.seq for frame in kept] == [2, 1, 3, 4]
+    assert [int(frame.pixels[0, 0, 2]) for frame in kept if frame.pixels is not None] == [
+        200,
+        50,
+        100,
+        199,
+    ]
 
 
 def test_a_missing_frame_is_an_error() -> None:

@@ -187,7 +187,7 @@ def test_every_frame_is_delivered_counted_and_offered_as_evidence(
         make_judge(GOOD),
         Sink(
             lambda verdict: order.append(f"deliver {verdict.frame_seq}"),
-            lambda kept, _verdict: order.append(f"keep {kept.seq}"),
+            lambda kept, _verdict: order.append(f"keep {kept[0].seq}"),
         ),
         environment,
     )

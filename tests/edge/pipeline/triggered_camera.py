@@ -1,5 +1,6 @@
 """A camera with a trigger, with its tracker, mailbox and worker, on a clock that a test sets."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -42,7 +43,13 @@ class RedIsBad(ScriptedModel):
 class TriggeredCamera:
     """A camera with a trigger, from its tracker to its verdicts, on a clock that a test sets."""
 
-    def __init__(self, trigger: dict[str, Any], view: dict[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        trigger: dict[str, Any],
+        view: dict[str, Any] | None = None,
+        *,
+        keeps_all_frames: bool = False,
+    ) -> None:
         self.clock = FakeClock()
         environment = Clock(self.clock.now, self.clock.tick)
         config = TriggerConfig.read({"kind": "request", **trigger})
@@ -58,11 +65,15 @@ class TriggeredCamera:
         self.tracker = PartTracker("top", config, environment)
         self.mailbox = Mailbox({"top": self.tracker})
         self.verdicts: list[Verdict] = []
-        self.kept: list[Frame] = []
+        self.kept: list[Sequence[Frame]] = []  # of each verdict
         self.worker = InspectionWorker(
             self.mailbox,
             judge,
-            Sink(self.verdicts.append, lambda frame, _verdict: self.kept.append(frame)),
+            Sink(
+                self.verdicts.append,
+                lambda frames, _verdict: self.kept.append(frames),
+                keeps_all_frames=keeps_all_frames,
+            ),
             environment,
         )
         self.seq = 0

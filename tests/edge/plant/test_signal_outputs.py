@@ -17,6 +17,7 @@ from edge.pipeline.trigger_sources import PinTrigger
 from edge.plant.plant import PlantInterface, VerdictDelivery
 from edge.plant.signal_outputs import SignalOutputs, build_outputs
 from tests.support.clock import FakeClock
+from tests.support.frames import frame
 from tests.support.verdicts import verdict
 from tests.support.waiting import wait_until
 
@@ -365,7 +366,7 @@ def test_no_accessory_costs_a_verdict(broken: str, clock: FakeClock) -> None:
         clock.tick,
     )
     delivery.deliver(verdict("fail"))
-    delivery.keep(cast(Any, None), verdict("fail"))
+    delivery.keep([frame()], verdict("fail"))
     assert done == [n for n in ("signal", "stored", "count", "archive", "broker") if n != broken]
     assert delivery.accessory_failures == 1
     assert broken in delivery.accessory_faults()[0]

@@ -3,7 +3,7 @@
 from types import SimpleNamespace
 from typing import Any
 
-from edge.web.server import SlowClients
+from edge.web.serving import SlowClients
 
 
 def channel(request: object) -> Any:
@@ -27,4 +27,30 @@ def test_only_late_requests_are_ended() -> None:
     assert late.will_close
     assert not idle.will_close
     assert not busy.will_close
+    assert clients.ended == 1
+
+
+def test_only_clients_that_read_nothing_are_ended() -> None:
+    """Time counts from the last byte that a client took."""
+    now = [0.0]
+    closed: list[str] = []
+
+    def answering(name: str, waiting: int) -> Any:
+        return SimpleNamespace(
+            request=None,
+            total_outbufs_len=waiting,
+            last_activity=0.0,
+            handle_close=lambda: closed.append(name),
+        )
+
+    stuck, reading, done = answering("stuck", 9), answering("reading", 9), answering("done", 0)
+    clients = SlowClients({1: stuck, 2: reading, 3: done}, 60.0, lambda: now[0], 20.0)
+    for second in range(0, 21, 5):
+        now[0] = second
+        reading.last_activity = second
+        clients.sweep()
+    assert closed == []
+    now[0] = 21.0
+    clients.sweep()
+    assert closed == ["stuck"]
     assert clients.ended == 1

@@ -63,10 +63,10 @@ def quarantine_and_rebuild(
                 fresh.apply(OutboxChanges(rows=batch), operating_time)
         finally:
             fresh.close()
-        aside = _unused_name(path, now)
+        aside = unused_name(path, now)
         if path.exists():
             path.rename(aside)
-        _set_log_aside(path, aside)
+        set_log_aside(path, aside)
         new.rename(path)
         sync_folder(path.parent)
         return aside.name
@@ -91,7 +91,7 @@ def finish_rebuild(path: Path) -> None:
             path.parent.glob(f"{path.name}.damaged-*Z*"), key=lambda p: p.stat().st_ctime
         )
         if aside:
-            _set_log_aside(path, aside[-1])
+            set_log_aside(path, aside[-1])
         new.rename(path)
         sync_folder(path.parent)
 
@@ -101,7 +101,8 @@ def _delete_database(path: Path) -> None:
         file.unlink(missing_ok=True)
 
 
-def _unused_name(path: Path, now: float) -> Path:
+def unused_name(path: Path, now: float) -> Path:
+    """The name for a damaged file; `now`: seconds since the epoch."""
     stamp = datetime.fromtimestamp(now, UTC).strftime("%Y%m%dT%H%M%SZ")
     aside = path.with_name(f"{path.name}.damaged-{stamp}")
     number = 1
@@ -111,7 +112,8 @@ def _unused_name(path: Path, now: float) -> Path:
     return aside
 
 
-def _set_log_aside(path: Path, aside: Path) -> None:
+def set_log_aside(path: Path, aside: Path) -> None:
+    """Renames SQLite's log and index along with their database."""
     for suffix in ("-wal", "-shm"):
         with contextlib.suppress(FileNotFoundError):
             _beside(path, suffix).rename(_beside(aside, suffix))
@@ -126,6 +128,7 @@ def _new(path: Path) -> Path:
 
 
 def sync_folder(folder: Path) -> None:
+    """Makes renames in a folder survive a power cut."""
     fd = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(fd)

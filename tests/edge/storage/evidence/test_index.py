@@ -9,8 +9,12 @@ from typing import Any
 
 import pytest
 
-from edge.storage import archive as archive_module
-from edge.storage.archive_index import ArchiveIndex
+from edge.config import ArchiveConfig
+from edge.storage.evidence import archive as archive_module
+from edge.storage.evidence.index import EvidenceIndex
+from edge.storage.evidence.limits import EvidenceLimits
+from edge.storage.evidence.names import read_name
+from edge.storage.evidence.reader import EvidenceReader
 from tests.support.archives import archive, keep
 from tests.support.frames import frame
 from tests.support.verdicts import verdict
@@ -33,20 +37,38 @@ def filled(folder: Path, count: int, day: str = DAY) -> Path:
     return folder
 
 
-def counted(folder: Path, max_bytes: float = MB) -> ArchiveIndex:
-    """Shelves that know what is there."""
-    index = ArchiveIndex(folder, max_bytes)
-    for _ in index.count():
-        pass
-    return index
+class Limited:
+    """An index with its limits, over existing files."""
+
+    def __init__(self, folder: Path, max_bytes: float = MB) -> None:
+        """Counts nothing yet."""
+        config = ArchiveConfig(enabled=True, path=folder, min_free_mb=0)
+        self.index = EvidenceIndex(folder, lambda _id: False)
+        limit = config.model_copy(update={"max_mb": max_bytes / MB})
+        self.limits = EvidenceLimits(limit, self.index)
+
+    def count(self) -> None:
+        """Counts all files."""
+        for _ in self.index.count(sweep=True):
+            pass
+
+    def add(self, folder: Path, number: int, day: str = DAY) -> None:
+        """One more picture of one block."""
+        path = folder / day / name_of(number)
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(b"x")
+        found = read_name(path.name)
+        assert found is not None
+        self.index.added(path.parent, found.camera, found.stem, 4096)
+        if self.index.counted:
+            self.limits.enforce(0.0)
 
 
-def add(index: ArchiveIndex, folder: Path, number: int, day: str = DAY) -> None:
-    """One more picture of one block."""
-    path = folder / day / name_of(number)
-    path.parent.mkdir(exist_ok=True)
-    path.write_bytes(b"x")
-    index.added(path, 1)
+def counted(folder: Path, max_bytes: float = MB) -> Limited:
+    """An index that knows what is there."""
+    found = Limited(folder, max_bytes)
+    found.count()
+    return found
 
 
 def names(folder: Path, day: str = DAY) -> list[str]:
@@ -79,7 +101,7 @@ def test_a_picture_past_the_budget_does_not_read_the_folder(
     index = counted(folder)
     looks.clear()
     for number in range(A_MB, A_MB + 100):
-        add(index, folder, number)
+        index.add(folder, number)
     assert len(looks) <= 2
     assert names(folder) == [name_of(number) for number in range(100, A_MB + 100)]
 
@@ -87,25 +109,13 @@ def test_a_picture_past_the_budget_does_not_read_the_folder(
 def test_a_search_does_not_read_the_folder(tmp_path: Path, looks: list[str]) -> None:
     """By its id a picture is found, or known to be missing, without a look at all the others."""
     folder = filled(tmp_path / "kept", 300)
-    index = counted(folder)
+    (folder / DAY / name_of(7_000).replace("fail-top", "review-side-2")).write_bytes(b"x")
+    index = counted(folder).index
     looks.clear()
-    for number, there in ((0, True), (299, True), (300, False)):
-        found = [path for path in index.find([DAY], verdict("fail", number).id) if path.exists()]
-        assert [path.name for path in found] == ([name_of(number)] if there else [])
-    assert looks == []
-
-
-def test_a_picture_of_another_camera_is_found_too(tmp_path: Path) -> None:
-    """Cameras that were there before a start, or came after it, whatever they are called."""
-    folder = filled(tmp_path / "kept", 1)
-    (folder / DAY / name_of(7).replace("fail-top", "review-side-2")).write_bytes(b"x")
-    index = counted(folder)
-    later = folder / DAY / name_of(8).replace("fail-top", "pass-new")
-    later.write_bytes(b"x")
-    index.added(later, 1)
-    for number in (0, 7, 8):
-        wanted = verdict("fail", number).id
-        assert sum(path.exists() for path in index.find([DAY], wanted)) == 1
+    for number, there in ((0, True), (299, True), (300, False), (7_000, True)):
+        found = EvidenceReader(folder).find(verdict("fail", number).id, index.cameras)
+        assert (found is not None) == there
+    assert len(looks) == 4  # the names of the day folders
 
 
 @pytest.mark.slow
@@ -114,7 +124,7 @@ def test_what_is_remembered_does_not_grow_with_the_pictures(tmp_path: Path) -> N
     folder = filled(tmp_path / "kept", 3000)
     tracemalloc.start()
     try:
-        index = counted(folder)
+        index = counted(folder).index
         remembered, _ = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
@@ -130,31 +140,30 @@ def test_the_first_picture_waits_for_no_count(
     folder = filled(tmp_path / "kept", 4 * A_MB)
     at_first: list[bool] = []
 
-    class NotingIndex(ArchiveIndex):
-        def added(self, path: Path, size: int) -> None:
+    class NotingIndex(EvidenceIndex):
+        def added(self, folder: Path, camera: str, stem: str, size: int) -> None:
             at_first.append(self.counted)
-            super().added(path, size)
+            super().added(folder, camera, stem, size)
 
-    monkeypatch.setattr(archive_module, "ArchiveIndex", NotingIndex)
+    monkeypatch.setattr(archive_module, "EvidenceIndex", NotingIndex)
     kept = archive(folder, max_mb=1)
     keep(kept, [(frame(red=200), verdict("fail", 4 * A_MB))])
     assert at_first == [False]
     assert kept.counted
     assert len(names(folder)) <= A_MB
-    assert names(folder)[-1] == name_of(4 * A_MB)
+    assert names(folder)[-1] == name_of(4 * A_MB).replace(".jpg", ".png")
 
 
 def test_a_picture_is_counted_once(tmp_path: Path) -> None:
     """One that is written while the count goes on is not counted a second time: nothing is deleted
     below the budget."""
     folder = filled(tmp_path / "kept", A_MB - 10, "2023-11-13")
-    index = ArchiveIndex(folder, MB)
+    index = Limited(folder)
     for number in range(900, 910):  # exactly the budget
-        add(index, folder, number)
-    for _ in index.count():
-        pass
+        index.add(folder, number)
+    index.count()
     assert len(names(folder, "2023-11-13")) == A_MB - 10
-    add(index, folder, 910)
+    index.add(folder, 910)
     assert names(folder, "2023-11-13")[0] == name_of(1)
     assert len(names(folder, "2023-11-13")) == A_MB - 11
 
@@ -166,9 +175,9 @@ def test_what_a_person_deletes_makes_room(tmp_path: Path) -> None:
     for number in range(50, 150):
         (folder / DAY / name_of(number)).unlink()
     for number in range(A_MB, A_MB + 100):
-        add(index, folder, number)
+        index.add(folder, number)
     assert len(names(folder)) == A_MB
-    add(index, folder, A_MB + 100)
+    index.add(folder, A_MB + 100)
     assert len(names(folder)) == A_MB
     assert names(folder)[0] == name_of(1)
 
@@ -182,7 +191,7 @@ def test_days_go_from_the_eldest_and_what_is_no_picture_stays(tmp_path: Path) ->
     (folder / "2023-11-13" / name_of(9)).symlink_to(tmp_path / "nowhere")
     (folder / "2023-11-13" / "0.jpg").mkdir()
     index = counted(folder, 4096)
-    add(index, folder, 5)
+    index.add(folder, 5)
     assert sorted(path.name for path in folder.iterdir()) == ["2023-11-13", DAY]
     assert names(folder, "2023-11-13") == ["0.jpg", name_of(9), "note.txt"]
     assert names(folder) == [name_of(5)]

@@ -1,0 +1,80 @@
+"""The options of the commands over the box's records: history, show, label, estimate."""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    Commands = argparse._SubParsersAction[argparse.ArgumentParser]
+
+_QUERY = {
+    "since": ("T", "from this time: 2026-11-30, 2026-11-30T14:00, today, 8h (hours ago), 7d"),
+    "until": ("T", "before this time"),
+    "camera": ("ID", "of this camera"),
+    "verdict": ("V", "pass, review, fail or error"),
+    "label": ("L", "the label that the model gave"),
+    "truth": ("L", "the label that a person gave"),
+    "part": ("ID", "the part id of the trigger"),
+    "recipe": ("N", "the number of the recipe"),
+    "limit": ("N", "at most this number (default: 100; 0: all)"),
+}
+
+
+def add_record_commands(commands: "Commands", config: argparse.ArgumentParser) -> None:
+    """Adds the four commands."""
+    history = commands.add_parser(
+        "history", parents=[config], help="verdicts that the box remembers, newest first"
+    )
+    for name, (metavar, text) in _QUERY.items():
+        history.add_argument(f"--{name}", metavar=metavar, help=text)
+    form = history.add_mutually_exclusive_group()
+    form.add_argument(
+        "--json", dest="form", action="store_const", const="json", help="a result body a line"
+    )
+    form.add_argument("--csv", dest="form", action="store_const", const="csv", help="for a sheet")
+    history.set_defaults(form="table")
+
+    show = commands.add_parser("show", parents=[config], help="all that is known of one verdict")
+    show.add_argument("id", metavar="ID", help="an id, or a unique beginning of 8 digits or more")
+    show.add_argument("--json", action="store_true", help="as JSON")
+    show.add_argument(
+        "-o", "--output", type=Path, metavar="FILE", help="its picture with region and score"
+    )
+
+    label = commands.add_parser("label", parents=[config], help="what a person says of parts")
+    label.add_argument(
+        "words", nargs="+", metavar="ID", help="ids, and then the label (with --undo only ids)"
+    )
+    label.add_argument("--undo", action="store_true", help="take back the last label of each")
+    label.add_argument("--by", metavar="NAME", help="who says it (default: your user)")
+    label.add_argument("--note", metavar="TEXT", help="why")
+
+    estimate = commands.add_parser(
+        "estimate", parents=[config], help="escape and false-reject rate of the running line"
+    )
+    estimate.add_argument("--since", metavar="T", help="from this time, as for history")
+    estimate.add_argument("--json", action="store_true", help="as JSON")
+
+
+def run_record_command(arguments: argparse.Namespace) -> int:
+    """Runs one of them. Returns the exit code."""
+    match arguments.command:
+        case "history":
+            from edge.cli.history import history
+
+            given = {name: getattr(arguments, name) for name in _QUERY}
+            fields = {name: text for name, text in given.items() if text is not None}
+            return history(arguments.config, fields, arguments.form)
+        case "show":
+            from edge.cli.show import show
+
+            return show(arguments.config, arguments.id, arguments.output, as_json=arguments.json)
+        case "label":
+            from edge.cli.label import label, undo
+
+            said = undo if arguments.undo else label
+            return said(arguments.config, arguments.words, arguments.by, arguments.note)
+        case _:
+            from edge.cli.estimate import estimate
+
+            return estimate(arguments.config, arguments.since, as_json=arguments.json)

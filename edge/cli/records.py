@@ -1,0 +1,51 @@
+"""Where the commands over the box's records get them: the running daemon, else the files."""
+
+import os
+import time
+from pathlib import Path
+
+from edge.cli.records_client import RecordsClient
+from edge.config import Config, load_config
+from edge.core.errors import ModelError, RefusedError
+from edge.inspection import load_model_file
+from edge.plant import Records, RecordsService
+from edge.storage import HistoryReader, Labels, history_path
+
+_SOCKET = "api.sock"
+_SERVICE_SOCKET = Path("/run/edge-inspect") / _SOCKET
+
+
+def open_records(config_path: Path) -> tuple[Records, Config]:
+    """The records of the box with this configuration. Raises EdgeInspectError."""
+    config = load_config(config_path, check_files=False)
+    outbox = config.outbox.path
+    for path in (outbox.with_name(_SOCKET), _SERVICE_SOCKET):
+        client = RecordsClient(path)
+        if client.serves(outbox):
+            return client, config
+    folder = outbox.parent
+    if folder.exists() and not os.access(folder, os.R_OK | os.X_OK):
+        raise RefusedError(
+            f"{folder}: your user may not read it; add yourself to the group edge-inspect "
+            "(sudo usermod -aG edge-inspect $USER) and log in again"
+        )
+    return records_on_files(config), config
+
+
+def records_on_files(config: Config) -> RecordsService:
+    """The records as the files have them."""
+    return RecordsService(
+        HistoryReader(history_path(config.outbox.path)),
+        Labels.beside(config.outbox.path),
+        lambda: config.archive,
+        lambda: _ok_label(config),
+        time.time,
+    )
+
+
+def _ok_label(config: Config) -> str:
+    try:
+        spec = load_model_file(config.model.path).spec
+    except ModelError:
+        spec = None
+    return (spec.ok_label if spec is not None else config.model.ok_label) or "ok"

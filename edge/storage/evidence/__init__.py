@@ -1,0 +1,8 @@
+"""Evidence: the pictures of chosen verdicts, each with a record of how it was judged."""
+
+from edge.storage.evidence.archive import ProtectedRecords
+from edge.storage.evidence.evidence import Evidence
+from edge.storage.evidence.reader import EvidenceReader
+from edge.storage.evidence.record import EvidenceFrame, EvidenceRecord
+
+__all__ = ["Evidence", "EvidenceFrame", "EvidenceReader", "EvidenceRecord", "ProtectedRecords"]

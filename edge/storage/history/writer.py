@@ -1,0 +1,249 @@
+"""The thread that remembers verdicts. `add` offers one, and never waits.
+
+One commit takes the verdicts of five seconds. A kill loses at most these from the history; the
+outbox loses none. While the disk refuses, verdicts wait in memory up to a bound; the ones past it
+are not remembered, and are counted.
+"""
+
+import logging
+import os
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from edge.core.clock import Clock
+from edge.storage.history.database import HistoryDatabase
+from edge.storage.history.records import HistoryBody, HistoryError, HistoryLimits, HistoryStats
+from edge.storage.history.recovery import (
+    finish_salvage,
+    highest_base,
+    salvage,
+    salvage_path,
+    set_aside,
+)
+
+log = logging.getLogger(__name__)
+
+COMMIT_S = 5.0
+BATCH = 500  # verdicts in one commit; that many are committed early
+_QUEUE_BYTES = 2 * 2**20
+_STEP_S = 0.2  # between two steps of a salvage or of making room
+_STEADY_S = 3600.0  # after a jump of the clock nothing is too old for this time
+_JUMP_S = 60.0
+_LOW_DISK = 64 * 2**20  # bytes; the outbox needs the rest
+
+
+class HistoryWriter:
+    """Any thread may call `add`, `stats`, `adopt`, `report_damage` and `close`."""
+
+    def __init__(
+        self,
+        path: Path,
+        limits: HistoryLimits,
+        clock: Clock,
+        *,
+        free_bytes: Callable[[Path], int] | None = None,
+    ) -> None:
+        """Opens nothing before `run`.
+
+        free_bytes: of the disk that holds this folder.
+        """
+        self._path, self._limits, self._clock = path, limits, clock
+        self._free_bytes = free_bytes or _free_bytes
+        self._changed = threading.Condition()
+        self._queue: deque[HistoryBody] = deque()
+        self._queued_bytes = 0
+        self._due = float("inf")  # when the thread has work, monotonic seconds
+        self._closing = self._damage = False
+        self._ended = threading.Event()
+        self._stats = HistoryStats()
+        self._not_remembered = 0
+        self._db: HistoryDatabase | None = None
+        self._salvage: Iterator[int] | None = None
+        self._offset, self._steady_from = 0.0, float("inf")
+
+    def add(self, body: bytes, pass_sample: float = 0.0) -> None:
+        """A `result` body as the outbox stored it. Never waits.
+
+        pass_sample: the rate of `archive.pass_sample` in force.
+        """
+        with self._changed:
+            if not self._limits.max_bytes:
+                return
+            if self._queued_bytes + len(body) > _QUEUE_BYTES:
+                self._not_remembered += 1
+                return
+            self._queue.append(HistoryBody(body, pass_sample))
+            self._queued_bytes += len(body)
+            if len(self._queue) == 1:
+                self._wake_at(self._clock.tick() + COMMIT_S)
+            elif len(self._queue) == BATCH and not self._stats.fault:
+                self._wake_at(0.0)
+
+    def stats(self) -> HistoryStats:
+        """The history after its last commit."""
+        with self._changed:
+            return replace(self._stats, not_remembered=self._not_remembered)
+
+    def adopt(self, limits: HistoryLimits) -> None:
+        """Another budget, from the next commit on."""
+        with self._changed:
+            if limits != self._limits:
+                self._limits = limits
+                self._wake_at(0.0)
+
+    @property
+    def limits(self) -> HistoryLimits:
+        """The budget in force."""
+        return self._limits
+
+    def report_damage(self, error: HistoryError) -> None:
+        """A reader found the file damaged: it is set aside."""
+        if error.kind == "damaged":
+            with self._changed:
+                self._damage = True
+                self._wake_at(0.0)
+
+    def close(self) -> None:
+        """Asks the thread to write what waits, and to end."""
+        with self._changed:
+            self._closing = True
+            self._wake_at(0.0)
+
+    def join(self, timeout: float) -> bool:
+        """Whether the thread has ended, waiting up to `timeout` seconds for it."""
+        return self._ended.wait(timeout)
+
+    def run(self) -> None:
+        """Until closed."""
+        self._ended.clear()
+        with self._changed:
+            self._wake_at(0.0)  # the file is opened, checked and brought within its budget
+        ended = False
+        while not ended:
+            with self._changed:
+                while (wait_s := self._due - self._clock.tick()) > 0:
+                    self._changed.wait(None if wait_s == float("inf") else wait_s)
+            ended = self.run_once()
+        self._close_file()
+        self._ended.set()
+
+    def run_once(self) -> bool:
+        """One commit. True: closed, and nothing more can be done."""
+        with self._changed:
+            closing, limits = self._closing, self._limits
+            damage, self._damage = self._damage, False
+            batch = [self._queue[n] for n in range(min(BATCH, len(self._queue)))]
+            self._due = float("inf")
+        more, fault = False, ""
+        try:
+            if limits.max_bytes:
+                more = self._write(batch, limits, damaged=damage, closing=closing)
+            else:
+                self._close_file()
+        except HistoryError as error:
+            fault = str(error)
+        with self._changed:
+            self._finished(0 if fault else len(batch), fault, more=more and not closing)
+            return closing and (bool(fault) or not self._queue)
+
+    def _wake_at(self, due: float) -> None:
+        if due < self._due:
+            self._due = due
+            self._changed.notify_all()
+
+    def _finished(self, written: int, fault: str, *, more: bool) -> None:
+        """After a commit, under the lock."""
+        if fault and fault != self._stats.fault:
+            log.error("%s; verdicts go on, but are not remembered", fault)
+        elif self._stats.fault and not fault:
+            log.warning("history: verdicts are remembered again")
+        for _ in range(written):
+            self._queued_bytes -= len(self._queue.popleft().body)
+        self._stats = replace(self._stats, fault=fault, **self._file_stats())
+        pause = _STEP_S if more else COMMIT_S
+        if more or fault or self._queue:
+            full = len(self._queue) >= BATCH and not fault
+            self._wake_at(self._clock.tick() + (0.0 if full else pause))
+
+    def _file_stats(self) -> dict[str, int]:
+        db = self._db
+        return {} if db is None else {"rows": db.rows, "bytes": db.size}
+
+    def _write(
+        self, batch: list[HistoryBody], limits: HistoryLimits, *, damaged: bool, closing: bool
+    ) -> bool:
+        """Whether there is more to do. Raises HistoryError."""
+        if damaged:
+            self._set_aside("a reader found it damaged")
+        for last in (False, True):
+            try:
+                db = self._opened(limits)
+                more = db.add(batch, self._trusted_now())
+                break
+            except HistoryError as error:
+                if error.kind != "damaged" or last:
+                    raise
+                self._set_aside(str(error))
+        self._stats = replace(self._stats, oldest=db.oldest)
+        return more or (not closing and self._go_on_saving(db))
+
+    def _opened(self, limits: HistoryLimits) -> HistoryDatabase:
+        if self._db is not None and not self._db.is_there():
+            log.error("%s: was deleted or replaced in use; a new one begins", self._path)
+            self._close_file()
+        if self._db is None:
+            self._db = HistoryDatabase(self._path, limits, self._is_disk_low)
+            if salvage_path(self._path).exists():
+                self._salvage = salvage(salvage_path(self._path), self._db)
+        self._db.limits = limits
+        return self._db
+
+    def _set_aside(self, why: str) -> None:
+        log.error("%s; a new history begins", why)
+        self._close_file()
+        set_aside(self._path, self._clock.now())
+        self._stats = replace(self._stats, damaged=self._stats.damaged + 1)
+        base = highest_base(salvage_path(self._path))
+        self._opened(self._limits).carry_over(base)
+
+    def _go_on_saving(self, db: HistoryDatabase) -> bool:
+        """One step. Whether there are more."""
+        if self._salvage is None:
+            return False
+        try:
+            saved = next(self._salvage)
+        except StopIteration:
+            self._salvage = None
+            aside = finish_salvage(self._path, self._clock.now())
+            log.warning("history: %d verdicts of %s saved", self._stats.salvaged, aside)
+            return False
+        self._stats = replace(self._stats, salvaged=self._stats.salvaged + saved)
+        return True
+
+    def _close_file(self) -> None:
+        self._salvage = None
+        if self._db is not None:
+            self._db.close()
+            self._db = None
+
+    def _trusted_now(self) -> float | None:
+        """Seconds since the epoch; None for an hour after the start and after a jump of the clock:
+        a wrong date must not delete the history."""
+        now, tick = self._clock.now(), self._clock.tick()
+        if abs(now - tick - self._offset) > _JUMP_S:
+            self._offset, self._steady_from = now - tick, tick
+        return now if tick - self._steady_from >= _STEADY_S else None
+
+    def _is_disk_low(self) -> bool:
+        try:
+            return self._free_bytes(self._path.parent) < _LOW_DISK
+        except OSError:
+            return False
+
+
+def _free_bytes(folder: Path) -> int:
+    found = os.statvfs(folder)
+    return found.f_bavail * found.f_frsize

@@ -1,0 +1,161 @@
+"""The routes under /api/v1 over the box's records. The local socket serves them."""
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict
+from itertools import chain
+from typing import Any
+
+from werkzeug.exceptions import BadRequest, Conflict, HTTPException, NotFound, ServiceUnavailable
+from werkzeug.routing import Rule
+from werkzeug.wrappers import Request, Response
+
+from edge.core.clock import Clock
+from edge.core.errors import EdgeInspectError, RefusedError
+from edge.core.messages import to_json
+from edge.core.text import parse_json
+from edge.core.times import TimeError, parse_time
+from edge.plant import (
+    LabelRequest,
+    RecordQuery,
+    Records,
+    RequestError,
+    UndoRequest,
+    UnknownRecordError,
+    read_request,
+)
+from edge.web.serving import Endpoint, json_answer
+
+SCHEMA = "edge-inspect/api/1"
+_LINES = "application/jsonl"
+_STEP = 20  # lines between two pauses, in which inspection gets Python's lock
+_PAUSE_S = 0.001
+
+
+def record_rules(records: Records, outbox: str, clock: Clock) -> list[Rule]:
+    """The routes. `outbox`: its path, by which a client knows that this is the daemon it means."""
+    routes = _Routes(records, outbox, clock)
+    table: list[tuple[str, str, Callable[..., Response]]] = [
+        ("GET", "", routes.about),
+        ("GET", "/history", routes.history),
+        ("GET", "/verdicts/<name>", routes.show),
+        ("GET", "/verdicts/<name>/picture", routes.picture),
+        ("GET", "/labels", routes.labels),
+        ("POST", "/labels", routes.label),
+        ("POST", "/labels/undo", routes.undo),
+        ("GET", "/estimate", routes.estimate),
+    ]
+    return [
+        Rule(f"/api/v1{path}", methods=[method], endpoint=_guarded(endpoint))
+        for method, path, endpoint in table
+    ]
+
+
+def _guarded(endpoint: Endpoint) -> Endpoint:
+    """An expected fault becomes the status that says of which kind it is."""
+
+    def answer(request: Request, **values: str) -> Response:
+        try:
+            return endpoint(request, **values)
+        except EdgeInspectError as error:
+            raise _http_error(error) from error
+
+    return answer
+
+
+def _http_error(error: EdgeInspectError) -> HTTPException:
+    if isinstance(error, UnknownRecordError):
+        return NotFound(str(error))
+    if isinstance(error, RequestError | TimeError):
+        return BadRequest(str(error))
+    kind = Conflict if isinstance(error, RefusedError) else ServiceUnavailable
+    return kind(str(error))
+
+
+class _Routes:
+    """The endpoints."""
+
+    def __init__(self, records: Records, outbox: str, clock: Clock) -> None:
+        self._records, self._outbox, self._clock = records, outbox, clock
+
+    def about(self, request: Request) -> Response:
+        """Which daemon this is."""
+        _parameters(request)
+        return json_answer({"schema": SCHEMA, "outbox": self._outbox})
+
+    def history(self, request: Request) -> Response:
+        """One result body a line, newest first."""
+        query = RecordQuery.read(dict(request.args.items()), self._clock.now())
+        return _lines(one.to_dict() for one in self._records.history(query))
+
+    def show(self, request: Request, name: str) -> Response:
+        """All that is known of one verdict."""
+        _parameters(request)
+        return json_answer(self._records.show(name).to_dict())
+
+    def picture(self, request: Request, name: str) -> Response:
+        """A kept picture as its file holds it."""
+        text = _parameters(request, "n").get("n", "1")
+        if not text.isascii() or not text.isdigit():
+            raise BadRequest(f"n: must be a whole number from 1 (got {text[:60]!r})")
+        picture = self._records.picture(name, int(text[:6]))
+        return Response(picture.data, mimetype=picture.kind)
+
+    def labels(self, request: Request) -> Response:
+        """The labels that count, one a line."""
+        _parameters(request)
+        return _lines(asdict(label) for label in self._records.labels())
+
+    def label(self, request: Request) -> Response:
+        """Labels verdicts."""
+        _parameters(request)
+        wanted = read_request(LabelRequest, _body(request))
+        return json_answer(self._records.label(wanted).to_dict())
+
+    def undo(self, request: Request) -> Response:
+        """Takes labels back."""
+        _parameters(request)
+        wanted = read_request(UndoRequest, _body(request))
+        return json_answer(self._records.undo(wanted).to_dict())
+
+    def estimate(self, request: Request) -> Response:
+        """Escape and false-reject rate."""
+        text = _parameters(request, "since").get("since")
+        since = None if text is None else parse_time(text, self._clock.now(), "since")
+        return json_answer(self._records.estimate(since))
+
+
+def _parameters(request: Request, *known: str) -> Mapping[str, str]:
+    for name in request.args:
+        if name not in known:
+            raise BadRequest(f"the address has an unknown parameter {name[:40]!r}")
+    return request.args
+
+
+def _body(request: Request) -> Any:
+    try:
+        return parse_json(request.get_data())
+    except ValueError as error:
+        raise BadRequest(f"the body must be a JSON object in UTF-8; this one {error}") from error
+
+
+def _lines(values: Iterator[dict[str, Any]]) -> Response:
+    """One JSON object a line. The first is made before the status is sent, so that a fault which
+    is there from the start has its own status."""
+    first = next(values, None)
+    if first is None:
+        return Response(b"", mimetype=_LINES)
+    return Response(_paced(chain([first], values)), mimetype=_LINES)
+
+
+def _paced(values: Iterator[dict[str, Any]]) -> Iterator[bytes]:
+    """Lines in steps. This thread never keeps Python's lock for longer than a step takes, because
+    inspection needs it."""
+    step: list[bytes] = []
+    for value in values:
+        step.append(to_json(value) + b"\n")
+        if len(step) == _STEP:
+            yield b"".join(step)
+            step.clear()
+            time.sleep(_PAUSE_S)
+    yield b"".join(step)
