@@ -165,8 +165,9 @@ def test_pictures_look_alike_up_to_noise(box: RecordsOfABox) -> None:
     rng = np.random.default_rng(0)
     first, second, third = list(EvidenceReader(box.archive.path).records())[:3]
     scene = rng.integers(60, 200, (480, 640)).astype(np.uint8)
-    scene = cv2.GaussianBlur(scene, (0, 0), 20)
-    noisy = np.clip(scene + 2 + rng.normal(0, 6, scene.shape), 0, 255).astype(np.uint8)
+    scene = np.asarray(cv2.GaussianBlur(scene, (0, 0), 20), np.uint8)
+    noise = 2 + rng.normal(0, 6, scene.shape)
+    noisy = np.clip(scene + noise, 0, 255).astype(np.uint8)
     other = scene.copy()
     other[:240, :320] = 255 - other[:240, :320]
     other[:240, :320] //= 2

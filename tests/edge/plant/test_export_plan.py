@@ -48,8 +48,8 @@ def record(
         "model": {"name": "m", "version": "7", "sha256": "ab"},
         **result,
     }
-    extra = {} if bare else {"body": {"result": body}}
-    return EvidenceRecord(Path("archive"), stem, name, verdict, camera, at, kept, **extra)
+    found = {} if bare else {"result": body}
+    return EvidenceRecord(Path("archive"), stem, name, verdict, camera, at, kept, found)
 
 
 def plan(
