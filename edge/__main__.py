@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NoReturn
 
 import edge
+from edge.cli.rejudge_options import add_evidence_commands
 from edge.core.errors import EXIT_INTERNAL, EdgeInspectError
 from edge.core.output import (
     OutputError,
@@ -75,6 +76,14 @@ def _dispatch(arguments: argparse.Namespace) -> int:
             from edge.cli.snapshot import snapshot
 
             return snapshot(arguments.config, arguments.camera, arguments.output)
+        case "explain":
+            from edge.cli.explain import explain
+
+            return explain(arguments.ids, arguments.config)
+        case "rejudge":
+            from edge.cli.rejudge_options import run_rejudge
+
+            return run_rejudge(arguments)
         case _:
             from edge.cli import config
 
@@ -115,6 +124,7 @@ def _parser() -> argparse.ArgumentParser:
     snapshot.add_argument(
         "-o", "--output", type=Path, required=True, metavar="FILE", help=".png, .jpg or .bmp"
     )
+    add_evidence_commands(commands, config)
     commands.add_parser("bench", help="measure this box")  # `main` starts it
     show = commands.add_parser("config", parents=[config], help="the configuration")
     show.add_argument("what", choices=["schema", "show"])

@@ -1,6 +1,12 @@
 """What must outlive a power cut: outbox, picture archive, part journal, processed items."""
 
-from edge.storage.evidence import Evidence, EvidenceFrame, EvidenceReader, EvidenceRecord
+from edge.storage.evidence import (
+    Evidence,
+    EvidenceFrame,
+    EvidenceReader,
+    EvidenceRecord,
+    RecordSource,
+)
 from edge.storage.outbox.ownership import require_ours
 from edge.storage.outbox.reader import OutboxReader
 from edge.storage.outbox.records import OutboxRow, OutboxStats
@@ -29,6 +35,7 @@ __all__ = [
     "PartJournal",
     "ProcessedItems",
     "RebuildHooks",
+    "RecordSource",
     "SendQueue",
     "TriggerNumbers",
     "outbox_in_use",
