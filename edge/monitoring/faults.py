@@ -8,7 +8,7 @@ from typing import Literal
 from edge.capture import FAULT_KINDS
 from edge.core.threads import ThreadFault
 from edge.monitoring.host import HostState
-from edge.storage import OutboxStats
+from edge.storage import HistoryStats, OutboxStats
 
 Severity = Literal["unhealthy", "warning"]
 
@@ -39,6 +39,7 @@ THREADS = {
     "archive": "pictures are not kept",
     "broker": "the embedded broker does not serve, and verdicts wait in the outbox",
     "camera-": "its camera is not read",
+    "history": "verdicts are not remembered",
     "inspection": "the pictures of its cameras are not judged",
     "mqtt": "its connection to the broker ends and is opened again",
     "outbox": "verdicts are not written to the disk",
@@ -65,6 +66,8 @@ KINDS: dict[str, Severity] = {
     "outbox_damaged": "warning",
     "outbox_parked": "warning",
     "parts_not_noted": "warning",
+    "history": "warning",
+    "history_damaged": "warning",
     "config_refused": "warning",
     "restart_required": "warning",
     "broker": "warning",
@@ -157,6 +160,21 @@ def delivery_faults(
             "open parts",
             f"cannot be noted ({parts}); should the daemon be killed they get no verdict: make "
             "room, or check the folder's owner",
+        )
+
+
+def history_faults(stats: HistoryStats) -> Iterator[Fault]:
+    """The verdicts that the box remembers. None of these faults delays or loses a verdict."""
+    if stats.fault:
+        lost = stats.not_remembered
+        more = f"; {lost} verdicts were not remembered" if lost else ""
+        yield Fault("history", "history", f"{stats.fault}{more}")
+    if stats.damaged:
+        yield Fault(
+            "history_damaged",
+            "history",
+            f"the file was damaged and set aside; {stats.salvaged} verdicts saved so far; replace "
+            "the SD card",
         )
 
 
