@@ -101,7 +101,7 @@ class InspectionSpec(Model):
         ruled = self.schema_ == SCHEMA_WITH_RULE
         if ruled != (self.input.decoding is not None) or (ruled and self.decoding != "whole"):
             raise ValueError(
-                f"{SCHEMA_WITH_RULE} has input.decoding and no decoding, {SCHEMA} the other way round"
+                f"{SCHEMA_WITH_RULE} has input.decoding and no decoding, {SCHEMA} the reverse"
             )
         return self
 

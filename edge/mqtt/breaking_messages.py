@@ -3,8 +3,8 @@
 MQTT 3.1.1 has no reason codes: a broker that does not take a message, because of its size or its
 topic, only hangs up. Sent again first thing after each connect, such a message would block the
 verdicts. So after two connections that ended early the next one is careful: verdicts go first, and
-one message at a time, so that the last one is known. A verdict is blamed when two careful connections
-ended over it: the network may end one over any.
+one message at a time, so that the last one is known. The network may end one such connection over
+any verdict, so a verdict is blamed after two.
 """
 
 import logging
