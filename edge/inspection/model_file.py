@@ -100,7 +100,9 @@ class InspectionSpec(Model):
     def _check_schema(self) -> Self:
         ruled = self.schema_ == SCHEMA_WITH_RULE
         if ruled != (self.input.decoding is not None) or (ruled and self.decoding != "whole"):
-            raise ValueError(f"{SCHEMA_WITH_RULE} has input.decoding and no decoding, {SCHEMA} not")
+            raise ValueError(
+                f"{SCHEMA_WITH_RULE} has input.decoding and no decoding, {SCHEMA} the reverse"
+            )
         return self
 
 

@@ -3,7 +3,8 @@
 MQTT 3.1.1 has no reason codes: a broker that does not take a message, because of its size or its
 topic, only hangs up. Sent again first thing after each connect, such a message would block the
 verdicts. So after two connections that ended early the next one is careful: verdicts go first, and
-one message at a time, so that the last one is known.
+one message at a time, so that the last one is known. The network may end one such connection over
+any verdict, so a verdict is blamed after two.
 """
 
 import logging
@@ -48,6 +49,8 @@ class BreakingMessages:
     def __init__(self) -> None:
         self._early = 0
         self._held: dict[str, _Held] = {}  # by topic
+        self._suspect = 0  # the verdict over which the last careful connection ended
+        self.checks_suspect = False  # the next connection shows whether the verdict is the cause
         self.careful = False
 
     def faults(self) -> list[str]:
@@ -60,7 +63,7 @@ class BreakingMessages:
 
     def stable(self) -> None:
         """The connection has lasted."""
-        self._early, self.careful = 0, False
+        self._early, self.careful, self._suspect = 0, False, 0
 
     def form(self, topic: str, now: float) -> int:
         """In which form a message is sent now: WHOLE, SHORTENED or LEFT_OUT."""
@@ -72,8 +75,14 @@ class BreakingMessages:
         if message.form == WHOLE and self._held.pop(message.topic, None) is not None:
             log.info("delivery: the broker takes %s again", message.topic)
 
-    def connection_ended(self, in_flight: list[SentMessage], lasted_s: float) -> SentMessage | None:
-        """The message over which the connection ended; None: it is not known."""
+    def connection_ended(
+        self, in_flight: list[SentMessage], lasted_s: float, *, proven: bool = False
+    ) -> SentMessage | None:
+        """The message over which the connection ended; None: it is not known.
+
+        proven: the broker gave a reason code, so the network is not the cause.
+        """
+        self.checks_suspect = False
         if lasted_s < _EARLY_S:
             self._early += 1
         elif not self.careful:
@@ -81,7 +90,14 @@ class BreakingMessages:
         for message in in_flight:
             if message.topic in self._held and not message.seq:
                 return message  # it was sent again on trial
-        return in_flight[0] if self.careful and len(in_flight) == 1 else None
+        if not self.careful or len(in_flight) != 1:
+            return None
+        (message,) = in_flight
+        before, self._suspect = self._suspect, message.seq
+        if proven or not message.seq or message.seq == before:
+            return message
+        self.checks_suspect = before == 0
+        return None
 
     def hold(self, message: SentMessage, now: float, *, shortens: bool, why: str = "") -> None:
         """Does not send a message in its form for a time.

@@ -327,13 +327,16 @@ class Publisher:
         if lost.too_long_on is not None:
             self._subscriptions.too_long(lost.too_long_on, lost.why, now)
             return
-        sent = self._breaking.connection_ended(self._window.in_flight(), lasted_s)
+        proven = lost.code != 0
+        in_flight = self._window.in_flight()
+        sent = self._breaking.connection_ended(in_flight, lasted_s, proven=proven)
+        if self._breaking.checks_suspect and not lost.taken_over:
+            return
         if lost.taken_over or (sent is None and not (self._breaking.careful and waiting)):
             self._status.connection_ended(lost, lasted_s)
         elif sent is None:
             self._subscriptions.broke(waiting or "", now)
         elif sent.seq:
-            proven = lost.code != 0
             self._scheduler.suspect(sent.seq, sent.size, lost.why, proven=proven)
         elif sent.topic == self._status.topic:
             self._brokers.drop_retain(certain=False)

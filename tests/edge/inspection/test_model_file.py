@@ -130,8 +130,9 @@ def test_labels_that_are_none(
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"schema": "edge-inspect/model/2"}, "it was made by a newer edge-inspect: update"),
-        ({"schema": "edge-inspect/model/0"}, "reads 'edge-inspect/model/1'; convert the model"),
+        ({"schema": "edge-inspect/model/3"}, "it was made by a newer edge-inspect: update"),
+        ({"schema": "edge-inspect/model/0"}, "'edge-inspect/model/2'; convert the model"),
+        ({"schema": "edge-inspect/model/2"}, "edge-inspect/model/2 has input.decoding"),
         ({"schema": None}, "has schema None"),
         (
             {"unknown": 1},

@@ -111,6 +111,20 @@ def test_two_early_network_losses_hold_nothing_back(simulate: Simulate) -> None:
     assert not any("left out" in f or "shortened" in f or "ends the conn" in f for f in faults)
 
 
+@pytest.mark.parametrize("third", range(7, 15))
+def test_an_early_loss_on_a_careful_connection_blames_no_verdict(
+    simulate: Simulate, third: int
+) -> None:
+    """The third early cut meets one message alone in flight. Verdicts keep their order."""
+    broker = FakeBroker(cuts={3: "before", 6: "before", third: "before"})
+    w = simulate(30, broker)
+    w.play()
+    first = list(dict.fromkeys(body["seq"] for body in broker.bodies("result")))
+    assert first == list(range(1, 31))
+    assert w.acks.parked == {}
+    assert w.publisher.faults() == []
+
+
 def test_a_refused_subscription_is_asked_again(simulate: Simulate) -> None:
     """It is a fault until the broker grants it."""
     broker = FakeBroker(grants=chain([True, False, False, False], repeat(True)))
