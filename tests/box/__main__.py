@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.box import package, service, versions
+from tests.box import package, records, service, versions
 from tests.box.machine import Box, BoxError, new_root
 from tests.box.plant import REPOSITORY, put_plant
 
@@ -28,6 +28,8 @@ STEPS: tuple[Step, ...] = (
     service.comes_back_after_a_hang,
     service.answers_a_wrong_config,
     service.survives_a_missing_and_a_given_password,
+    records.are_for_the_group,
+    records.outlive_the_daemon,
     versions.installs_again_and_changes_nothing,
     versions.upgrades,
     versions.refuses_what_does_not_come_up,
