@@ -24,7 +24,7 @@ def open_records(config_path: Path) -> tuple[Records, Config]:
         if client.serves(outbox):
             return client, config
     folder = outbox.parent
-    if folder.exists() and not os.access(folder, os.R_OK | os.X_OK):
+    if folder.exists() and not os.access(folder, os.X_OK, effective_ids=True):
         raise RefusedError(
             f"{folder}: your user may not read it; add yourself to the group edge-inspect "
             "(sudo usermod -aG edge-inspect $USER) and log in again"

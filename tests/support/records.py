@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,11 +12,14 @@ import cv2
 import numpy as np
 
 from edge.config import ArchiveConfig
+from edge.core.clock import Clock
 from edge.core.ids import uuid7
-from edge.core.messages import rfc3339, stored_body
+from edge.core.messages import rfc3339, stored_body, to_json
 from edge.core.verdict import Outcome
 from edge.plant import RecordsService
-from edge.storage import HistoryQuery, HistoryRow, Labels
+from edge.storage import HistoryQuery, HistoryReader, HistoryRow, Labels
+from edge.storage.history.records import HistoryLimits
+from edge.storage.history.writer import HistoryWriter
 from tests.support.verdicts import a_verdict, an_error
 
 NOON = 1_796_040_000.0  # 2026-11-30T12:00:00Z
@@ -64,6 +67,55 @@ class FakeHistory:
         ]
 
 
+class FileHistory(HistoryReader):
+    """The rows of a `FakeHistory`, read from a file that the daemon's writer has written."""
+
+    def __init__(self, path: Path, source: FakeHistory) -> None:
+        super().__init__(path)
+        self._file, self._source = path, source
+        self._written: list[HistoryRow] = []
+
+    def verdicts(self, query: HistoryQuery) -> Iterator[HistoryRow]:
+        """Newest first."""
+        self._write()
+        return super().verdicts(query)
+
+    def by_id(self, name: str) -> HistoryRow | None:
+        """The verdict with this id."""
+        self._write()
+        return super().by_id(name)
+
+    def by_prefix(self, prefix: str, limit: int = 2) -> list[HistoryRow]:
+        """The verdicts whose ids begin so."""
+        self._write()
+        return super().by_prefix(prefix, limit)
+
+    def passes_by_sample_rate(
+        self, since: float, until: float, model_sha256: str | None = None
+    ) -> dict[float, int]:
+        """How many `pass` verdicts were made at each sampling rate."""
+        self._write()
+        return super().passes_by_sample_rate(since, until, model_sha256)
+
+    def _write(self) -> None:
+        if self._written == self._source.rows:
+            return
+        for file in self._file.parent.glob(f"{self._file.name}*"):
+            file.unlink()
+        write_history(self._file, self._source.rows)
+        self._written = list(self._source.rows)
+
+
+def write_history(path: Path, rows: Sequence[HistoryRow]) -> None:
+    """Writes a history file as the daemon does."""
+    at = rows[-1].received_ms / 1000 if rows else NOON
+    writer = HistoryWriter(path, HistoryLimits(), Clock(now=lambda: at))
+    for row in rows:
+        writer.add(to_json(row.body), row.pass_sample)
+    writer.close()
+    writer.run()
+
+
 def _digits(row: HistoryRow) -> str:
     return str(row.body["id"]).replace("-", "")
 
@@ -94,10 +146,14 @@ class RecordsOfABox:
         self.archive = ArchiveConfig(enabled=True, path=self.folder / "archive")
         self.labels = Labels(self.folder / "labels.jsonl")
 
-    def service(self) -> RecordsService:
-        """The commands over these records."""
+    def service(self, history: FakeHistory | FileHistory | None = None) -> RecordsService:
+        """The commands over these records. `history`: from a file instead."""
         return RecordsService(
-            self.history, self.labels, lambda: self.archive, lambda: "ok", lambda: self.clock[0]
+            history or self.history,
+            self.labels,
+            lambda: self.archive,
+            lambda: "ok",
+            lambda: self.clock[0],
         )
 
     def judge(

@@ -23,7 +23,7 @@ from edge.plant import (
     read_request,
 )
 from edge.web import LocalSocket
-from tests.support.records import NOON, RecordsOfABox
+from tests.support.records import NOON, FileHistory, RecordsOfABox
 
 
 @pytest.fixture
@@ -32,11 +32,12 @@ def box(tmp_path: Path) -> RecordsOfABox:
     return RecordsOfABox(tmp_path)
 
 
-@pytest.fixture(params=["service", "socket"])
+@pytest.fixture(params=["memory", "files", "socket"])
 def records(request: pytest.FixtureRequest, box: RecordsOfABox) -> Iterator[Records]:
-    """The service, or the client of a socket that serves it."""
-    if request.param == "service":
-        yield box.service()
+    """The service over a history in memory or in a file, or the client of a socket."""
+    if request.param != "socket":
+        file = FileHistory(box.folder / "history.db", box.history)
+        yield box.service(file if request.param == "files" else None)
         return
     path = box.folder / "api.sock"
     serving = LocalSocket(path, box.service(), box.folder / "outbox.db", Clock(lambda: NOON))
@@ -107,7 +108,8 @@ def test_history_by_what_a_person_said(records: Records, box: RecordsOfABox) -> 
 
 def test_a_doubtful_time_is_marked(records: Records, box: RecordsOfABox) -> None:
     """After a clock that jumped the order is by number, and the row says so."""
-    box.judge("pass", doubtful=True)
+    box.judge("pass", ago_s=60)
+    box.judge("pass", ago_s=6000, doubtful=True)
     row = ask(records)[0]
     assert row.doubtful
     assert row.to_dict()["clock_doubtful"] is True
