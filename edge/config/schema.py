@@ -218,6 +218,13 @@ class OutboxConfig(Model):
     max_age_h: Annotated[float, Field(gt=0, le=24 * 3650)] = 24.0 * 14
 
 
+class HistoryConfig(Model):
+    """The verdicts that the box remembers, and their limits in MB (0: none) and in days."""
+
+    max_mb: Annotated[float, Field(ge=0, le=1_000_000)] = 200.0
+    max_age_d: Annotated[float, Field(gt=0, le=3650)] = 90.0
+
+
 class ArchiveConfig(Model):
     """The pictures that are kept as evidence, and their limits.
 
@@ -283,6 +290,7 @@ class Config(Model):
     decision: DecisionConfig = DecisionConfig()
     mqtt: MqttConfig = MqttConfig()
     outbox: Annotated[OutboxConfig, NeedsRestart()] = OutboxConfig()
+    history: HistoryConfig = HistoryConfig()
     archive: ArchiveConfig = ArchiveConfig()
     web: Annotated[WebConfig, NeedsRestart()] = WebConfig()
     health: HealthConfig = HealthConfig()
