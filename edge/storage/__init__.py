@@ -1,6 +1,12 @@
 """What must outlive a power cut: outbox, history, evidence, labels, journals of parts and items."""
 
-from edge.storage.evidence import Evidence, EvidenceFrame, EvidenceReader, EvidenceRecord
+from edge.storage.evidence import (
+    Evidence,
+    EvidenceFrame,
+    EvidenceReader,
+    EvidenceRecord,
+    RecordSource,
+)
 from edge.storage.history.reader import HistoryReader
 from edge.storage.history.records import (
     HistoryError,
@@ -51,6 +57,7 @@ __all__ = [
     "PartJournal",
     "ProcessedItems",
     "RebuildHooks",
+    "RecordSource",
     "Remember",
     "SendQueue",
     "TrendPoint",
