@@ -77,7 +77,7 @@ def _dispatch(arguments: argparse.Namespace) -> int:
             from edge.cli.snapshot import snapshot
 
             return snapshot(arguments.config, arguments.camera, arguments.output)
-        case "history" | "show" | "label" | "estimate":
+        case "history" | "show" | "label" | "estimate" | "export":
             return run_record_command(arguments)
         case "explain":
             from edge.cli.explain import explain

@@ -17,7 +17,7 @@ def label(config_path: Path, words: list[str], by: str | None, note: str | None)
         raise RequestError(
             "label: give the ids and then the label, as in: edge-inspect label ID ID scratch"
         )
-    raw = {"ids": words[:-1], "label": words[-1], "by": by or _user(), "note": note}
+    raw = {"ids": words[:-1], "label": words[-1], "by": by or user(), "note": note}
     request = read_request(LabelRequest, raw)
     records, _ = open_records(config_path)
     done = records.label(request)
@@ -27,7 +27,7 @@ def label(config_path: Path, words: list[str], by: str | None, note: str | None)
 
 def undo(config_path: Path, ids: list[str], by: str | None, note: str | None) -> int:
     """Takes back the last label of each verdict."""
-    request = read_request(UndoRequest, {"ids": ids, "by": by or _user(), "note": note})
+    request = read_request(UndoRequest, {"ids": ids, "by": by or user(), "note": note})
     records, _ = open_records(config_path)
     _print("is no longer labelled", records.undo(request))
     return EXIT_DONE
@@ -41,7 +41,7 @@ def _print(what: str, done: Labelled) -> None:
         write_output(one_line(f"note: {remark}") + "\n")
 
 
-def _user() -> str:
+def user() -> str:
     """Who typed the command."""
     try:
         return os.environ.get("SUDO_USER") or getpass.getuser()

@@ -1,4 +1,4 @@
-"""The options of the commands over the box's records: history, show, label, estimate."""
+"""The options of the commands over the box's records: history, show, label, estimate, export."""
 
 import argparse
 from pathlib import Path
@@ -21,7 +21,7 @@ _QUERY = {
 
 
 def add_record_commands(commands: "Commands", config: argparse.ArgumentParser) -> None:
-    """Adds the four commands."""
+    """Adds the five commands."""
     history = commands.add_parser(
         "history", parents=[config], help="verdicts that the box remembers, newest first"
     )
@@ -54,6 +54,33 @@ def add_record_commands(commands: "Commands", config: argparse.ArgumentParser) -
     )
     estimate.add_argument("--since", metavar="T", help="from this time, as for history")
     estimate.add_argument("--json", action="store_true", help="as JSON")
+    _add_export(commands, config)
+
+
+def _add_export(commands: "Commands", config: argparse.ArgumentParser) -> None:
+    export = commands.add_parser(
+        "export", parents=[config], help="kept pictures as a data set that edge-train reads"
+    )
+    export.add_argument(
+        "-o", "--output", type=Path, required=True, metavar="DIR", help="a new or empty folder"
+    )
+    export.add_argument(
+        "--labelled", action="store_true", help="only pictures that a person labelled"
+    )
+    export.add_argument(
+        "--verdict",
+        choices=("pass", "review", "fail", "error"),
+        help="only pictures of this verdict",
+    )
+    export.add_argument("--since", metavar="T", help="from this time, as for history")
+    export.add_argument(
+        "--format",
+        dest="form",
+        choices=("dataset", "label-studio", "csv"),
+        default="dataset",
+        help="dataset: class folders and manifest.csv (%(default)s); the others: pictures/ with "
+        "tasks.json or pictures.csv",
+    )
 
 
 def run_record_command(arguments: argparse.Namespace) -> int:
@@ -74,6 +101,13 @@ def run_record_command(arguments: argparse.Namespace) -> int:
 
             said = undo if arguments.undo else label
             return said(arguments.config, arguments.words, arguments.by, arguments.note)
+        case "export":
+            from edge.cli.export import ExportRequest, export
+            from edge.plant import ExportChoice
+
+            choice = ExportChoice(arguments.labelled, arguments.verdict)
+            request = ExportRequest(arguments.output, choice, arguments.since, arguments.form)
+            return export(arguments.config, request)
         case _:
             from edge.cli.estimate import estimate
 

@@ -38,12 +38,13 @@ def records_on_files(config: Config) -> RecordsService:
         HistoryReader(history_path(config.outbox.path)),
         Labels.beside(config.outbox.path),
         lambda: config.archive,
-        lambda: _ok_label(config),
+        lambda: ok_label_of(config),
         time.time,
     )
 
 
-def _ok_label(config: Config) -> str:
+def ok_label_of(config: Config) -> str:
+    """The label of good parts: the model file's, else that of config.yaml."""
     try:
         spec = load_model_file(config.model.path).spec
     except ModelError:

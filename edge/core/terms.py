@@ -20,3 +20,6 @@ TriggerKind = Literal["continuous", "interval", "request", "gpio", "presence", "
 RuleName = Literal["single", "mean", "worst", "k_of_n"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 Durability = Literal["strict", "balanced"]
+# Begins the names of the groups that `edge-inspect export` writes. Such a name means the same part
+# in every data set, so the trainer keeps it on one side of the split.
+EXPORTED_GROUP = "edge-inspect:"

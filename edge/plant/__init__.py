@@ -1,6 +1,8 @@
 """The plant: GPIO outputs, the alarm, the requests trigger, snapshot and reload, and the commands
 over the box's records."""
 
+from edge.plant.export_formats import EXPORT_FORMATS, ExportFormat, picture_target, text_files
+from edge.plant.export_plan import ExportChoice, ExportPicture, ExportPlan, plan_export
 from edge.plant.plant import PlantInterface, VerdictDelivery
 from edge.plant.record_values import (
     Labelled,
@@ -21,6 +23,11 @@ from edge.plant.snapshot_requests import SnapshotRequests
 from edge.plant.trigger_requests import TriggerRequests
 
 __all__ = [
+    "EXPORT_FORMATS",
+    "ExportChoice",
+    "ExportFormat",
+    "ExportPicture",
+    "ExportPlan",
     "LabelRequest",
     "Labelled",
     "Picture",
@@ -38,5 +45,8 @@ __all__ = [
     "UndoRequest",
     "UnknownRecordError",
     "VerdictDelivery",
+    "picture_target",
+    "plan_export",
     "read_request",
+    "text_files",
 ]

@@ -304,8 +304,8 @@ def _false_rejects(
         sentence = f"{failed.parts:,} parts failed and none was looked at; label some of them"
         return FalseRejects(None, failed), [sentence]
     if escapes is None:
-        sentence = "how many of the passed parts are good; label pictures of the random sample"
-        return FalseRejects(None, failed), [sentence]
+        unknown = "how many of the passed parts are good: label pictures of the random sample"
+        return FalseRejects(None, failed), [unknown] if passes else []
     missing = []
     if reviewed.parts and not reviewed.looks:
         missing.append(

@@ -29,9 +29,8 @@ from trainer.audit.scan import (
 )
 from trainer.audit.shortcut_features import find_shortcuts, lighting_by_label
 from trainer.data import Dataset
-from trainer.data.dataset import MANIFEST
 from trainer.data.folder_layout import find_pictures
-from trainer.data.manifest import read_manifest
+from trainer.data.manifest import MANIFEST, read_manifest
 
 Progress = Callable[[str, int, int], None]
 

@@ -17,6 +17,7 @@ commands other than training:
   edge-train audit DATASET            copies, leaks, wrong labels in a data set
   edge-train elpv -o DIR              solar-cell pictures to try it with
   edge-train paint DATASET -o DIR     a set with painted defects, for a start without real ones
+  edge-train compare RUN_A RUN_B      two runs side by side on the same test set
   edge-train evaluate MODEL DATASET   the figures of a .keras or .tflite file
   edge-train report RUN DATASET       report.html of a run again, with --tflite FILE
 (see `edge-train COMMAND --help`; write ./NAME for a data set with the name of a command)
@@ -49,6 +50,7 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
 
         return audit_parser().parse_args(arguments[1:])
     commands = {
+        "compare": _compare_parser,
         "elpv": _elpv_parser,
         "paint": _paint_parser,
         "evaluate": _evaluate_parser,
@@ -61,6 +63,8 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     parser = train_parser()
     args = parser.parse_args(arguments)
     check_training_options(parser, args)
+    if args.test_from is not None and len(args.datasets) == 1:
+        parser.error("--test-from chooses one of several data sets; name more than one")
     return args
 
 
@@ -79,13 +83,21 @@ def train_parser() -> argparse.ArgumentParser:
     parser.set_defaults(command="train")
     parser.add_argument("--version", action="version", version=f"edge-inspect {__version__}")
     parser.add_argument(
-        "dataset",
+        "datasets",
         metavar="DATASET",
         type=Path,
-        help="{train,test}/{ok,<defect>...}/ or {ok,<defect>...}/, with manifest.csv or without",
+        nargs="+",
+        help="{train,test}/{ok,<defect>...}/ or {ok,<defect>...}/, with manifest.csv or without; "
+        "several are trained on together, as RUN/data",
     )
     parser.add_argument("-o", dest="run", metavar="RUN", type=Path, required=True, help="folder")
     add_training_options(parser)
+    parser.add_argument(
+        "--test-from",
+        metavar="DATASET",
+        type=Path,
+        help="of several data sets: the only one with test pictures; figures stay comparable",
+    )
     parser.add_argument("--ok-label", default="ok", help="the class of good parts (%(default)s)")
     parser.add_argument("--name", help="of the model; the data set's folder name if not given")
     parser.add_argument(
@@ -141,6 +153,19 @@ def _evaluate_parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _compare_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="edge-train compare",
+        description="Compares two runs on their test set: differences with 95 % intervals. Exit "
+        "code 1 when they were tested on different pictures.",
+    )
+    parser.set_defaults(command="compare")
+    parser.add_argument("first", metavar="RUN_A", type=Path, help="folder that edge-train -o wrote")
+    parser.add_argument("second", metavar="RUN_B", type=Path)
+    parser.add_argument("--json", dest="json_file", metavar="FILE", type=Path)
+    return parser
+
+
 def _report_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="edge-train report",
@@ -173,6 +198,15 @@ def run_command(args: argparse.Namespace) -> int:
         evaluation = evaluate_model_file(args.model, args.dataset, args.json_file)
         sys.stdout.write(f"\n{evaluation.as_text()}\n")
         return _refuse_or_done(evaluation.refusals())
+    if args.command == "compare":
+        from trainer.core import write_json
+        from trainer.report.run_comparison import compare_runs
+
+        comparison = compare_runs(args.first, args.second)
+        if args.json_file is not None:
+            write_json(args.json_file, comparison.as_json())
+        sys.stdout.write(f"{comparison.as_text()}\n")
+        return EXIT_DONE
     if args.command == "report":
         from trainer.report.build import build_report
 
@@ -200,11 +234,12 @@ def _train(args: argparse.Namespace) -> int:
     from trainer.training.run import train
     from trainer.training.seeds import spread_text, train_seeds
 
+    root = _one_dataset(args)
     train_into = partial(
         train,
-        args.dataset,
+        root,
         ok_label=args.ok_label,
-        name=args.name,
+        name=args.name or args.datasets[0].resolve().name or None,
         requirements=requirements_from(args),
         allow_leaks=args.allow_leaks,
     )
@@ -212,11 +247,28 @@ def _train(args: argparse.Namespace) -> int:
     spread = (
         f"{spread_text(train_seeds(args.run, args.seeds, train_into))}\n" if args.seeds > 1 else ""
     )
-    build_report(args.run, args.dataset)
+    build_report(args.run, root)
     sys.stdout.write(
         f"\n{evaluation.as_text()}\n\n{spread}written        {args.run}, with report.html\n"
     )
     return _refuse_or_done(evaluation.refusals())
+
+
+def _one_dataset(args: argparse.Namespace) -> Path:
+    """The data set to train on; several are merged into a folder of the run."""
+    from trainer.data.merged_set import merge_plan, read_sources, write_merged
+    from trainer.training.run_folder import MERGED, prepare_run
+
+    roots: list[Path] = args.datasets
+    if len(roots) == 1:
+        return roots[0]
+    sources = read_sources(roots, args.ok_label)
+    pictures = merge_plan(sources, test_from=args.test_from)
+    for root in roots:
+        prepare_run(args.run, root)
+    target: Path = args.run / MERGED
+    write_merged(target, sources, pictures)
+    return target
 
 
 def _seed_count(text: str) -> int:

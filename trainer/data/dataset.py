@@ -12,6 +12,7 @@ import numpy as np
 
 from edge.core.errors import DatasetError
 from trainer.data.folder_layout import (
+    GOOD_NAMES,
     SET_OF_FOLDER,
     FoundPictures,
     SetName,
@@ -19,12 +20,11 @@ from trainer.data.folder_layout import (
     shortened_list,
     typed_name,
 )
-from trainer.data.manifest import read_manifest
+from trainer.data.manifest import MANIFEST, read_manifest
+from trainer.data.merged_set import sources_of
 from trainer.data.split import choose_groups
 
 SET_NAMES: tuple[SetName, ...] = ("train", "validation", "test")
-MANIFEST = "manifest.csv"
-GOOD_NAMES = frozenset(("ok", "good", "normal", "pass", "io", "양품", "정상"))
 ANOMALY = "anomaly"  # the one defect class of a model that learns from good parts only
 
 
@@ -44,6 +44,7 @@ class Dataset:
     """The pictures of a data set, sorted by file. `labels` has `ok_label` first, then by name.
 
     `left_out` is a sentence about files that are no pictures for edge-inspect, else empty.
+    `sources` has name, path and number of pictures of the data sets it was merged from, if any.
     """
 
     root: Path
@@ -51,6 +52,7 @@ class Dataset:
     ok_label: str
     samples: tuple[Sample, ...]
     left_out: str = ""
+    sources: tuple[tuple[str, str, int], ...] = ()
 
     def without(self, files: Iterable[str]) -> "Dataset":
         """A copy without the pictures named in `files`; unknown names are ignored."""
@@ -129,7 +131,9 @@ def load_dataset(
         table.check_good_parts()
     else:
         table.check_validation(from_folder=has_validation)
-    return Dataset(root, classes, ok_label, table.samples(), found.left_out_text())
+    return Dataset(
+        root, classes, ok_label, table.samples(), found.left_out_text(), sources_of(root)
+    )
 
 
 def load_test_set(root: Path, ok_label: str) -> Dataset:

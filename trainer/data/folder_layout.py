@@ -23,6 +23,7 @@ SET_OF_FOLDER: dict[str, SetName] = {
     **dict.fromkeys(VALIDATION_FOLDERS, "validation"),
 }
 MAX_NAMES = 10
+GOOD_NAMES = frozenset(("ok", "good", "normal", "pass", "io", "양품", "정상"))
 # Left by macOS archives, Synology and QNAP servers, Windows and Linux volumes.
 _SYSTEM_FOLDERS = frozenset(
     ("__macosx", "@eadir", "#recycle", "#snapshot", "@recycle", "$recycle.bin",

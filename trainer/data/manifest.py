@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 from edge.core.errors import DatasetError
 from trainer.data.folder_layout import shortened_list, typed_name
 
+MANIFEST = "manifest.csv"
 COLUMNS = ("file", "label", "group")
 _DELIMITERS = ",;\t"
 _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")

@@ -14,7 +14,9 @@ def describe_dataset(data: Dataset) -> str:
     width = max(len("validation"), *map(len, SET_NAMES))
     columns = [max(8, len(label) + 2) for label in data.labels]
     head = "".join(f"{label:>{w}}" for label, w in zip(data.labels, columns))
-    lines = [f"data           {data.root}", f"{'set':<{width}} {head}  groups"]
+    lines = [f"data           {data.root}"]
+    lines += [f"               {count} of {name}: {path}" for name, path, count in data.sources]
+    lines.append(f"{'set':<{width}} {head}  groups")
     for set_name, counts in data.counts().items():
         row = "".join(f"{counts[label]:>{w}}" for label, w in zip(data.labels, columns))
         groups = len({sample.group for sample in data.samples if sample.set_name == set_name})

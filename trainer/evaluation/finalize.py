@@ -1,7 +1,8 @@
 """Finalises a trained network: temperature, thresholds, figures of the test set, claims."""
 
+import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -24,23 +25,29 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class ScoredPicture:
-    """One picture and its score, P(defective), 0 to 1."""
+    """One picture and its score, P(defective), 0 to 1.
+
+    `sha256` is of the file: it names the picture in another data set too. Empty for validation
+    pictures, and in runs of earlier versions.
+    """
 
     file: str
     label: str
     group: str
     set_name: str
     score: float
+    sha256: str = ""
 
     def as_json(self) -> dict[str, Any]:
         """A row of scores.json."""
-        return {
+        row = {
             "file": self.file,
             "label": self.label,
             "group": self.group,
             "part": self.set_name,
             "score": self.score,
         }
+        return row | {"sha256": self.sha256} if self.sha256 else row
 
     @classmethod
     def from_json(cls, row: Any) -> Self:
@@ -77,9 +84,10 @@ def finalize(
     defective = np.array([sample.label != spec.ok_label for sample in data.of("validation")])
     chosen = thresholds_for(held_out, defective, requirements)
     evaluation = evaluate_test_set(data, tested, chosen, requirements)
-    rows = scored_pictures(data.of("validation"), held_out) + scored_pictures(
-        data.of("test"), tested
-    )
+    rows = scored_pictures(data.of("validation"), held_out) + [
+        replace(row, sha256=hashlib.sha256(sample.path.read_bytes()).hexdigest())
+        for row, sample in zip(scored_pictures(data.of("test"), tested), data.of("test"))
+    ]
     write_json(run / SCORES, [row.as_json() for row in rows])
     finalized = spec.replace(
         output=spec.output.replace(temperature=round(spec.output.temperature * temperature, 6)),

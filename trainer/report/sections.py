@@ -87,8 +87,17 @@ def data_section(run_data: RunData) -> str:
             f"Its {len(run_data.test)} pictures show {run_data.evaluation.n_groups} parts."
         ),
         table(["set", *labels], rows),
+        *_merged_from(run_data.spec.data.get("datasets")),
         paragraph(f"fingerprint of all pictures: {fingerprint}", "hint"),
     )
+
+
+def _merged_from(datasets: Any) -> list[str]:
+    """A table of the data sets, when the training had several."""
+    if not isinstance(datasets, list):
+        return []
+    rows = [[str(one.get("name")), f"{one.get('pictures'):,}"] for one in datasets]
+    return [table(["data set", "pictures"], rows)]
 
 
 def _plain(value: Any) -> str:

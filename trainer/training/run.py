@@ -230,7 +230,11 @@ def _provenance(data: Dataset, fingerprint: str) -> dict[str, Any]:
         "validation_fraction": SPLIT["validation_fraction"],
         "test_fraction": SPLIT["test_fraction"],
         "counts": data.counts(),
-    }
+    } | (
+        {"datasets": [{"name": n, "path": p, "pictures": k} for n, p, k in data.sources]}
+        if data.sources
+        else {}
+    )
 
 
 def _tools() -> dict[str, str]:

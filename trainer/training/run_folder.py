@@ -11,6 +11,7 @@ EVALUATION = "evaluation.json"
 HISTORY = "history.json"
 CANDIDATES = "candidates.json"  # with --network auto: the candidates and the chosen one
 BASELINE = "baseline"  # folder of the baseline for the comparison in the report
+MERGED = "data"  # with several data sets: links to their pictures, as one data set
 PREVIEW = "preview.png"  # training pictures as the network saw them
 UNFINISHED = ".unfinished"  # state of a stopped run: pictures and the last epoch
 

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
-from edge.plant import Estimate, Judged, Look, estimate_rates
+from edge.plant.estimate import Estimate, Judged, Look, estimate_rates
 from tests.campaigns.escape_coverage import CASES, REQUIRED, Case, covered
 
 GOOD, BAD = False, True

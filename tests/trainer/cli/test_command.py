@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from tests.trainer.conftest import Draw
+from tests.trainer.conftest import Draw, draw_picture
 from trainer.cli.main import main
+from trainer.networks import read_spec
 
 HELP_WITHOUT_HEAVY_IMPORTS = """
 import sys
@@ -42,7 +43,9 @@ def test_help_is_light() -> None:
         ["data", "-o", "run", "--epochs", "3"],
         ["data", "-o", "run", "--network", "auto", "--frozen"],
         ["data", "-o", "run", "--seed", "-1"],
+        ["data", "-o", "run", "--test-from", "data"],
         ["evaluate", "model.keras"],
+        ["compare", "run"],
         ["elpv"],
     ],
 )
@@ -167,3 +170,35 @@ def test_a_run_is_complete_repeatable_and_replaced_atomically(
     assert main(argv) == 2
     assert "No space left on device" in capsys.readouterr().err
     assert (run / "model.keras").read_bytes() == before
+
+
+@pytest.mark.train
+@pytest.mark.usefixtures("require_tensorflow", "require_train")
+def test_two_data_sets_are_one_training_that_can_be_compared_and_converted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The run names both sets, its test set is the first one's, and RUN/data converts."""
+    old, new, run = tmp_path / "old", tmp_path / "new", tmp_path / "run"
+    for number, folder in enumerate(
+        ("old/train/ok", "old/train/dent", "old/test/ok", "old/test/dent", "new/ok", "new/dent")
+    ):
+        for at in range(12):
+            path = tmp_path / folder / f"{at}.png"
+            draw_picture(path, 100 * number + at, defective=folder.endswith("dent"))
+    options = ["--network", "baseline", "--epochs", "1"]
+    assert main([str(old), "-o", str(tmp_path / "alone"), *options]) in (0, 1)
+    both = [str(old), str(new), "-o", str(run), "--test-from", str(old), *options]
+    assert main(both) in (0, 1)
+    out = capsys.readouterr().out
+    assert f"48 of old: {old}" in out
+    assert f"24 of new: {new}" in out
+    spec = read_spec(run / "model.keras")
+    assert spec is not None
+    assert spec.name == "old"
+    assert [one["name"] for one in spec.data["datasets"]] == ["old", "new"]
+    assert spec.data["counts"]["test"] == {"ok": 12, "dent": 12}
+    assert ">new</" in (run / "report.html").read_text(encoding="utf-8")
+    assert main(["compare", str(tmp_path / "alone"), str(run)]) == 0
+    assert "24 pictures, 12 defective" in capsys.readouterr().out
+    assert main(["evaluate", str(run / "model.keras"), str(run / "data")]) in (0, 1)
+    assert main(both) in (0, 1)  # again into the same folder
