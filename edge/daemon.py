@@ -183,7 +183,7 @@ class Daemon:
         return PartJournal.beside(config.outbox.path, os.environ.get("RUNTIME_DIRECTORY"))
 
     def _build_history(self, config: Config) -> HistoryWriter:
-        settings = HistorySettings.of(config.history)
+        settings = HistorySettings.of(config.history, config.archive.rate_in_force)
         return HistoryWriter(history_path(config.outbox.path), settings, self._clock)
 
     def _build_delivery(self, config: Config) -> DeliveryService:
