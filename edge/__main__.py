@@ -11,6 +11,7 @@ from typing import NoReturn
 
 import edge
 from edge.cli.record_commands import add_record_commands, run_record_command
+from edge.cli.rejudge_options import add_evidence_commands
 from edge.core.errors import EXIT_INTERNAL, EdgeInspectError
 from edge.core.output import (
     OutputError,
@@ -78,6 +79,14 @@ def _dispatch(arguments: argparse.Namespace) -> int:
             return snapshot(arguments.config, arguments.camera, arguments.output)
         case "history" | "show" | "label" | "estimate" | "export":
             return run_record_command(arguments)
+        case "explain":
+            from edge.cli.explain import explain
+
+            return explain(arguments.ids, arguments.config)
+        case "rejudge":
+            from edge.cli.rejudge_options import run_rejudge
+
+            return run_rejudge(arguments)
         case _:
             from edge.cli import config
 
@@ -119,6 +128,7 @@ def _parser() -> argparse.ArgumentParser:
         "-o", "--output", type=Path, required=True, metavar="FILE", help=".png, .jpg or .bmp"
     )
     add_record_commands(commands, config)
+    add_evidence_commands(commands, config)
     commands.add_parser("bench", help="measure this box")  # `main` starts it
     show = commands.add_parser("config", parents=[config], help="the configuration")
     show.add_argument("what", choices=["schema", "show"])

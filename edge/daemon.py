@@ -51,6 +51,8 @@ from edge.reload import HttpServer, Reconfiguration, judge_for_web
 from edge.storage import (
     Evidence,
     HistoryReader,
+    HistorySettings,
+    HistoryWriter,
     Labels,
     PartJournal,
     TriggerNumbers,
@@ -105,6 +107,7 @@ class Daemon:
     ) -> None:
         self._part_journal = self._build_part_journal(config)
         undo.callback(self._part_journal.close)
+        self._history = self._build_history(config)
         self._delivery = self._build_delivery(config)
         undo.callback(self._delivery.close)
         self._trigger_numbers = TriggerNumbers(
@@ -160,6 +163,7 @@ class Daemon:
         return EXIT_DONE
 
     def _start(self, threads: dict[str, threading.Thread]) -> None:
+        threads["history"] = start_thread("history", self._history.run, vital=False)
         self._delivery.start(self._requests.handle)
         for verdict in self._unjudged:
             self._delivery.writer.submit(verdict)
@@ -178,12 +182,17 @@ class Daemon:
     def _build_part_journal(self, config: Config) -> PartJournal:
         return PartJournal.beside(config.outbox.path, os.environ.get("RUNTIME_DIRECTORY"))
 
+    def _build_history(self, config: Config) -> HistoryWriter:
+        settings = HistorySettings.of(config.history, config.archive.rate_in_force)
+        return HistoryWriter(history_path(config.outbox.path), settings, self._clock)
+
     def _build_delivery(self, config: Config) -> DeliveryService:
         return DeliveryService(
             config,
             self._session,
             self._clock,
             on_commit=self._part_journal.stored,
+            remember=self._history.add,
             on_rebuild_progress=partial(self._notifier.extend, _REPAIR_S),
         )
 
@@ -197,7 +206,7 @@ class Daemon:
 
     def _build_local_socket(self, config: Config) -> LocalSocket:
         records = RecordsService(
-            HistoryReader(history_path(config.outbox.path)),
+            HistoryReader(history_path(config.outbox.path), self._history.report_damage),
             self._labels,
             lambda: self._reload_state.config.archive,
             lambda: self._model.inspector.ok_label,
@@ -248,6 +257,7 @@ class Daemon:
             self._pipeline.workers,
             self._latencies,
             self._delivery.writer,
+            self._history,
             self._delivery.publisher,
             self._cameras.trackers,
             self._requests,
@@ -308,6 +318,7 @@ class Daemon:
             pipeline=self._pipeline,
             plant=self._plant,
             delivery=self._delivery,
+            history=self._history,
             evidence=self._evidence,
             web=self._web,
             supervisor=self._supervisor,
@@ -331,6 +342,7 @@ class Daemon:
         if self._web is not None:
             self._web.close()
         self._local_socket.close()
+        self._history.close()
         self._evidence.close()
         self._plant.release()
         for name in ("supervisor", "web"):
@@ -342,6 +354,8 @@ class Daemon:
             threads["reload"].join(_RELOAD_S)
         self._local_socket.join(_JOIN_S)
         self._evidence.join(_JOIN_S)
+        if "history" in threads:
+            threads["history"].join(_JOIN_S)
         self._delivery.close()
         self._part_journal.close()
         self._trigger_numbers.close()

@@ -28,7 +28,7 @@ from edge.pipeline import (
     image_profiles,
 )
 from edge.plant import PlantInterface
-from edge.storage import Evidence
+from edge.storage import Evidence, HistorySettings, HistoryWriter
 
 log = logging.getLogger(__name__)
 
@@ -63,6 +63,7 @@ class Reconfiguration:
     pipeline: Pipeline
     plant: PlantInterface
     delivery: DeliveryService
+    history: HistoryWriter
     evidence: Evidence
     web: HttpServer | None
     supervisor: Supervisor
@@ -150,6 +151,8 @@ class Reconfiguration:
                     after.callback(replaced.close)
                 self.plant.adopt(outputs, held, undo)
             self.plant.adopt_alarm(config.decision.alarm, undo)
+            undo.callback(self.history.adopt, self.history.settings)
+            self.history.adopt(HistorySettings.of(config.history, config.archive.rate_in_force))
             if changes.archive and (kept := self.evidence.adopt(archive, undo)) is not None:
                 after.callback(kept.close)
             if self.web is not None and web_judge is not None:

@@ -22,7 +22,14 @@ from edge.core.text import one_line
 from edge.inspection import InputSpec, ViewCrop, find_check_pictures, load_model_file
 from edge.mqtt import check_broker
 from edge.pipeline import build_inspector, disagreement, view_of
-from edge.storage import OutboxReader, outbox_in_use, require_ours
+from edge.storage import (
+    HistoryQuery,
+    HistoryReader,
+    OutboxReader,
+    history_path,
+    outbox_in_use,
+    require_ours,
+)
 
 _DISK_FREE_MB = 50.0
 
@@ -46,9 +53,10 @@ def check(config_path: Path, *, offline: bool = False) -> int:
             ("model", lambda: _model(config, config_path)),
             ("broker", lambda: check_broker(config, daemon_runs=outbox_in_use(config.outbox.path))),
             ("disk", lambda: _disk(config)),
+            ("history", lambda: _history(config)),
         ]
         if offline:
-            checks = [(name, test) for name, test in checks if name in ("model", "disk")]
+            checks = [(name, test) for name, test in checks if name in ("model", "disk", "history")]
         passed = True
         for name, test in checks:
             try:
@@ -120,3 +128,14 @@ def _disk(config: Config) -> str:
         with closing(OutboxReader(config.outbox.path)) as reader:
             waiting = ", verdicts wait in it" if reader.batch(0, 1) else ""
     return f"{free_mb:.0f} MB free for {config.outbox.path}{waiting}"
+
+
+def _history(config: Config) -> str:
+    """Raises HistoryError when verdicts would not be remembered."""
+    if not config.history.max_mb:
+        return "off: history.max_mb is 0"
+    reader = HistoryReader(history_path(config.outbox.path))
+    newest = next(reader.verdicts(HistoryQuery(limit=1)), None)
+    if newest is None:
+        return "empty"
+    return f"the newest verdict is of {newest.body['captured_at']}"

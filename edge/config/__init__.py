@@ -8,6 +8,7 @@ from edge.config.schema import (
     ArchiveConfig,
     CameraConfig,
     Config,
+    HistoryConfig,
     WebConfig,
 )
 from edge.config.trigger import AlarmConfig, TriggerConfig
@@ -19,6 +20,7 @@ __all__ = [
     "CameraConfig",
     "Config",
     "ConfigDiff",
+    "HistoryConfig",
     "MqttConfig",
     "ReloadState",
     "SnapshotsConfig",

@@ -39,6 +39,7 @@ class ConfigDiff:
     outputs: bool
     broker: bool
     snapshots: bool
+    history: bool
     archive: bool
     health: bool
     log: bool
@@ -51,7 +52,7 @@ class ConfigDiff:
             names.append("mqtt")
         if self.snapshots:
             names.append("mqtt.snapshots")
-        sections = ("model", "decision", "archive", "health", "log")
+        sections = ("model", "decision", "history", "archive", "health", "log")
         return (*names, *(name for name in sections if getattr(self, name)))
 
 
@@ -82,6 +83,7 @@ def diff_configs(old: Config, new: Config, *, model_file_differs: bool = False) 
         ),
         broker=config.mqtt.replace(snapshots=old.mqtt.snapshots) != old.mqtt,
         snapshots=config.mqtt.snapshots != old.mqtt.snapshots,
+        history=old.history != config.history,
         archive=old.archive != config.archive,
         health=old.health != config.health,
         log=old.log != config.log,

@@ -218,6 +218,13 @@ class OutboxConfig(Model):
     max_age_h: Annotated[float, Field(gt=0, le=24 * 3650)] = 24.0 * 14
 
 
+class HistoryConfig(Model):
+    """The verdicts that the box remembers, and their limits in MB (0: none) and in days."""
+
+    max_mb: Annotated[float, Field(ge=0, le=1_000_000)] = 200.0
+    max_age_d: Annotated[float, Field(gt=0, le=3650)] = 90.0
+
+
 class ArchiveConfig(Model):
     """The pictures that are kept as evidence, and their limits.
 
@@ -238,6 +245,11 @@ class ArchiveConfig(Model):
     max_mb: Annotated[float, Field(ge=1, le=10_000_000)] = 1024.0
     max_age_d: Annotated[float, Field(ge=1, le=36_500)] | None = None
     min_free_mb: Annotated[float, Field(ge=0, le=10_000_000)] = 100.0
+
+    @property
+    def rate_in_force(self) -> float:
+        """The share of `pass` of which pictures are kept at random; 0 while none are kept."""
+        return self.pass_sample if self.enabled else 0.0
 
 
 class WebConfig(Model):
@@ -283,6 +295,7 @@ class Config(Model):
     decision: DecisionConfig = DecisionConfig()
     mqtt: MqttConfig = MqttConfig()
     outbox: Annotated[OutboxConfig, NeedsRestart()] = OutboxConfig()
+    history: HistoryConfig = HistoryConfig()
     archive: ArchiveConfig = ArchiveConfig()
     web: Annotated[WebConfig, NeedsRestart()] = WebConfig()
     health: HealthConfig = HealthConfig()

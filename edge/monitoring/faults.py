@@ -8,7 +8,7 @@ from typing import Literal
 from edge.capture import FAULT_KINDS
 from edge.core.threads import ThreadFault
 from edge.monitoring.host import HostState
-from edge.storage import OutboxStats
+from edge.storage import HistoryStats, OutboxStats
 
 Severity = Literal["unhealthy", "warning"]
 
@@ -40,6 +40,7 @@ THREADS = {
     "archive": "pictures are not kept",
     "broker": "the embedded broker does not serve, and verdicts wait in the outbox",
     "camera-": "its camera is not read",
+    "history": "verdicts are not remembered",
     "inspection": "the pictures of its cameras are not judged",
     "mqtt": "its connection to the broker ends and is opened again",
     "outbox": "verdicts are not written to the disk",
@@ -68,6 +69,8 @@ KINDS: dict[str, Severity] = {
     "outbox_parked": "warning",
     "parts_not_noted": "warning",
     "local_socket": "warning",
+    "history": "warning",
+    "history_damaged": "warning",
     "config_refused": "warning",
     "restart_required": "warning",
     "broker": "warning",
@@ -167,6 +170,21 @@ def local_faults(socket: str) -> Iterator[Fault]:
     """`socket`: why the local socket is not there; empty when it is."""
     if socket:
         yield Fault("local_socket", "local socket", f"{socket}, then restart the daemon")
+
+
+def history_faults(stats: HistoryStats) -> Iterator[Fault]:
+    """The verdicts that the box remembers. None of these faults delays or loses a verdict."""
+    if stats.fault:
+        lost = stats.not_remembered
+        more = f"; {lost} verdicts were not remembered" if lost else ""
+        yield Fault("history", "history", f"{stats.fault}{more}")
+    if stats.damaged:
+        yield Fault(
+            "history_damaged",
+            "history",
+            f"the file was damaged and set aside; {stats.salvaged} verdicts saved so far; replace "
+            "the SD card",
+        )
 
 
 def config_faults(problems: Sequence[str], restart_required: Sequence[str]) -> Iterator[Fault]:

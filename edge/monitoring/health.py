@@ -13,6 +13,7 @@ from edge.monitoring.faults import (
     delivery_faults,
     evidence_faults,
     healthy,
+    history_faults,
     local_faults,
     machine_faults,
     plant_faults,
@@ -20,7 +21,7 @@ from edge.monitoring.faults import (
 )
 from edge.monitoring.health_body import CameraSample, Components, HealthBody, health_body
 from edge.monitoring.host import HostMetrics, HostState
-from edge.storage import OutboxStats
+from edge.storage import HistoryStats, OutboxStats
 
 _SHOWN_FAULTS = 3  # in systemd's line
 _MIN_SAMPLE_S = 0.5
@@ -77,19 +78,20 @@ class Health:
         components = self._components
         with self._lock:
             host, fps = self._host_state, dict(self._fps)
-        stats = components.writer.stats()
+        stats, history = components.writer.stats(), components.history.stats()
         cameras = [
             CameraSample(reader, reader.state, reader.why, fps.get(reader.id, 0.0))
             for reader in components.readers.values()
         ]
         faults = sorted(
-            self._faults(cameras, stats, host),
+            self._faults(cameras, stats, history, host),
             key=lambda fault: fault.severity != "unhealthy",
         )
         body = health_body(
             components,
             cameras,
             stats,
+            history,
             host,
             time=rfc3339(self._clock.now()),
             session=self._session,
@@ -99,7 +101,11 @@ class Health:
         return HealthReport(body, tuple(faults), _summary(body))
 
     def _faults(
-        self, cameras: list[CameraSample], stats: OutboxStats, host: HostState
+        self,
+        cameras: list[CameraSample],
+        stats: OutboxStats,
+        history: HistoryStats,
+        host: HostState,
     ) -> Iterator[Fault]:
         components, reload = self._components, self._components.reload
         yield from thread_faults(components.threads.faults())
@@ -114,6 +120,7 @@ class Health:
             components.publisher.faults(),
         )
         yield from local_faults(components.local_socket.fault)
+        yield from history_faults(history)
         yield from machine_faults(host)
 
 

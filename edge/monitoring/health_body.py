@@ -7,12 +7,13 @@ from typing import Literal, NamedTuple, Protocol, TypedDict
 
 from edge.capture.reader import Reader
 from edge.config import ReloadState
+from edge.core.messages import rfc3339
 from edge.core.percentiles import Latencies
 from edge.core.threads import ThreadWatch
 from edge.monitoring.host import HostState
 from edge.mqtt import Publisher, RequestRouter, SnapshotCounts, SnapshotSender
 from edge.pipeline import PartTracker, RunningModel, WorkerPool
-from edge.storage import OutboxStats, OutboxWriter, PartJournal
+from edge.storage import HistoryStats, HistoryWriter, OutboxStats, OutboxWriter, PartJournal
 
 HEALTH_SCHEMA = "edge-inspect/health/1"
 
@@ -53,6 +54,7 @@ class Components:
     workers: WorkerPool
     latencies: Latencies
     writer: OutboxWriter
+    history: HistoryWriter
     publisher: Publisher
     trackers: Mapping[str, PartTracker]
     requests: RequestRouter
@@ -120,6 +122,17 @@ class OutboxBody(TypedDict):
     skipped: int
 
 
+class HistoryBody(TypedDict):
+    """As `HistoryStats`."""
+
+    rows: int
+    bytes: int
+    oldest: str | None
+    not_remembered: int
+    damaged: int
+    salvaged: int
+
+
 class HealthBody(TypedDict):
     """The whole body. Sections without a type of their own are as their dataclass in host.py."""
 
@@ -136,6 +149,7 @@ class HealthBody(TypedDict):
     failures: dict[Literal["threads", "pins", "accessories"], int]  # since the start
     broker: BrokerBody
     outbox: OutboxBody
+    history: HistoryBody
     memory: dict[str, float | None]
     cpu: dict[Literal["percent"], float | None]  # of one core
     temperature: float | None
@@ -160,6 +174,7 @@ def health_body(
     components: Components,
     cameras: list[CameraSample],
     stats: OutboxStats,
+    history: HistoryStats,
     host: HostState,
     *,
     time: str,
@@ -191,6 +206,7 @@ def health_body(
         },
         "broker": _broker(components.publisher),
         "outbox": _outbox(stats),
+        "history": _history(history),
         "memory": asdict(host.memory),
         "cpu": {"percent": host.cpu_percent},
         "temperature": host.temperature_c,
@@ -259,4 +275,15 @@ def _outbox(stats: OutboxStats) -> OutboxBody:
         "salvaged": stats.salvaged,
         "lost_at_most": stats.lost_at_most,
         "skipped": stats.skipped,
+    }
+
+
+def _history(stats: HistoryStats) -> HistoryBody:
+    return {
+        "rows": stats.rows,
+        "bytes": stats.bytes,
+        "oldest": None if stats.oldest is None else rfc3339(stats.oldest),
+        "not_remembered": stats.not_remembered,
+        "damaged": stats.damaged,
+        "salvaged": stats.salvaged,
     }

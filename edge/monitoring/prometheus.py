@@ -9,7 +9,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
 
 from edge.monitoring.faults import Fault
-from edge.monitoring.health_body import CameraBody, HealthBody, OutboxBody
+from edge.monitoring.health_body import CameraBody, HealthBody, HistoryBody, OutboxBody
 
 _PREFIX = "edge_inspect_"
 
@@ -43,6 +43,7 @@ class _Snapshot(Collector):
         yield _latency(body["latency_ms"])
         yield _gauge("broker_connected", "1 while connected", body["broker"]["state"] == "online")
         yield from _outbox(body["outbox"])
+        yield from _history(body["history"])
         pictures = body["pictures"]
         yield _total("pictures_sent", "Pictures sent since start", pictures["sent"])
         skipped = pictures["skipped"]
@@ -98,6 +99,13 @@ def _outbox(outbox: OutboxBody) -> Iterator[Metric]:
         yield _gauge(f"outbox_{unit}", f"Waiting in the outbox: {unit}", outbox[key])
     for name in _OUTBOX_COUNTS:
         yield _total(f"outbox_{name}", f"Verdicts {name} since start", outbox[name])
+
+
+def _history(history: HistoryBody) -> Iterator[Metric]:
+    yield _gauge("history_rows", "Remembered verdicts", history["rows"])
+    yield _gauge("history_bytes", "Of the history's file", history["bytes"])
+    lost = history["not_remembered"]
+    yield _total("history_not_remembered", "Verdicts not remembered since start", lost)
 
 
 def _host(body: HealthBody) -> Iterator[Metric]:

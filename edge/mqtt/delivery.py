@@ -22,6 +22,7 @@ from edge.storage import (
     OutboxWriter,
     ProcessedItems,
     RebuildHooks,
+    Remember,
     SendQueue,
 )
 
@@ -44,11 +45,13 @@ class DeliveryService:
         clock: Clock,
         *,
         on_commit: OnCommit = lambda _verdicts, _numbers: None,
+        remember: Remember = lambda _body: None,
         on_rebuild_progress: Callable[[], None] = lambda: None,
     ) -> None:
         """Raises EdgeInspectError when the outbox cannot be opened.
 
         on_commit: called on the writer's thread with stored verdicts and their numbers.
+        remember: called on that thread with the bodies of the same verdicts.
         on_rebuild_progress: called repeatedly while a damaged outbox is rebuilt here.
         """
         self._config = config
@@ -64,10 +67,17 @@ class DeliveryService:
         self._threads: dict[str, threading.Thread] = {}
         with ExitStack() as undo:  # whatever fails, the outbox is released
             undo.callback(self._store.close)
-            self._build(config, session, clock, on_commit)
+            self._build(config, session, clock, on_commit, remember)
             undo.pop_all()
 
-    def _build(self, config: Config, session: str, clock: Clock, on_commit: OnCommit) -> None:
+    def _build(
+        self,
+        config: Config,
+        session: str,
+        clock: Clock,
+        on_commit: OnCommit,
+        remember: Remember,
+    ) -> None:
         outbox, max_bytes = config.outbox, int(config.outbox.max_mb * 2**20)
         events = EventQueue(clock.tick)  # the writer and the broker wake the publisher through it
         mqtt = config.mqtt
@@ -83,6 +93,7 @@ class DeliveryService:
             window_s=outbox.window_ms / 1000,
             on_sendable=events.wake,
             on_commit=on_commit,
+            remember=remember,
         )
         folders = sum(camera.kind == "folder" for camera in config.cameras)
         reader, writer = self._store.new_reader(), self.writer

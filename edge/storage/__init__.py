@@ -1,15 +1,23 @@
 """What must outlive a power cut: outbox, history, evidence, labels, journals of parts and items."""
 
-from edge.storage.evidence import Evidence, EvidenceFrame, EvidenceReader, EvidenceRecord
+from edge.storage.evidence import (
+    Evidence,
+    EvidenceFrame,
+    EvidenceReader,
+    EvidenceRecord,
+    RecordSource,
+)
 from edge.storage.history.reader import HistoryReader
 from edge.storage.history.records import (
     HistoryError,
     HistoryQuery,
     HistoryRow,
+    HistorySettings,
     HistoryStats,
     TrendPoint,
     history_path,
 )
+from edge.storage.history.writer import HistoryWriter
 from edge.storage.labels import Label, LabelAction, Labels, label_problem
 from edge.storage.outbox.ownership import require_ours
 from edge.storage.outbox.reader import OutboxReader
@@ -19,7 +27,7 @@ from edge.storage.outbox.send_queue import SendQueue
 from edge.storage.outbox.sequence import outbox_in_use
 from edge.storage.outbox.sqlite import OutboxError
 from edge.storage.outbox.store import OutboxStore
-from edge.storage.outbox.writer import OnCommit, OutboxWriter
+from edge.storage.outbox.writer import OnCommit, OutboxWriter, Remember
 from edge.storage.part_journal import PartJournal
 from edge.storage.processed_items import ProcessedItems
 from edge.storage.trigger_numbers import TriggerNumbers
@@ -33,7 +41,9 @@ __all__ = [
     "HistoryQuery",
     "HistoryReader",
     "HistoryRow",
+    "HistorySettings",
     "HistoryStats",
+    "HistoryWriter",
     "Label",
     "LabelAction",
     "Labels",
@@ -47,6 +57,8 @@ __all__ = [
     "PartJournal",
     "ProcessedItems",
     "RebuildHooks",
+    "RecordSource",
+    "Remember",
     "SendQueue",
     "TrendPoint",
     "TriggerNumbers",

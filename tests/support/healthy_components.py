@@ -13,7 +13,7 @@ from edge.monitoring.health_body import Components
 from edge.monitoring.host import HostMetrics
 from edge.mqtt.send_scheduler import CAUSES
 from edge.mqtt.snapshots import SKIPS
-from edge.storage.outbox.records import OutboxStats
+from edge.storage import HistoryStats, OutboxStats
 
 
 class HealthyComponents:
@@ -39,6 +39,7 @@ class HealthyComponents:
         self.reader.stuck_s = lambda: self.reader.stuck
         self.reader.last_frame_age_s = lambda: 0.04
         self.stats = OutboxStats(rows=2, bytes=2048, stored=9, acked=7)
+        self.remembered = HistoryStats(rows=3, bytes=4096, oldest=1_790_000_000.5)
         self.announced: list[tuple[str, bytes]] = []
         self.latencies = Latencies()
         self.workers = SimpleNamespace(
@@ -89,6 +90,7 @@ class HealthyComponents:
             "latencies": self.latencies,
             "workers": self.workers,
             "writer": self.writer,
+            "history": SimpleNamespace(stats=lambda: self.remembered),
             "publisher": self.publisher,
         }
         self.components = Components(**cast(Any, components))

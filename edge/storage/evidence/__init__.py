@@ -2,7 +2,14 @@
 
 from edge.storage.evidence.archive import ProtectedRecords
 from edge.storage.evidence.evidence import Evidence
-from edge.storage.evidence.reader import EvidenceReader
+from edge.storage.evidence.reader import EvidenceReader, RecordSource
 from edge.storage.evidence.record import EvidenceFrame, EvidenceRecord
 
-__all__ = ["Evidence", "EvidenceFrame", "EvidenceReader", "EvidenceRecord", "ProtectedRecords"]
+__all__ = [
+    "Evidence",
+    "EvidenceFrame",
+    "EvidenceReader",
+    "EvidenceRecord",
+    "ProtectedRecords",
+    "RecordSource",
+]

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from hashlib import sha256
 from pathlib import Path
 from typing import Protocol
 
@@ -33,8 +34,8 @@ from edge.storage.evidence.record import EvidenceFrame, Why, record_body
 
 log = logging.getLogger(__name__)
 
-_QUEUE = 4  # verdicts; with one raw frame of 1080p each they hold 25 MB
-_QUEUE_BYTES = 64 * 2**20  # a part may have many raw frames
+_QUEUE = 64  # verdicts
+_QUEUE_BYTES = 24 * 2**20  # in memory: four raw frames of 1080p; one verdict may have more
 _PAUSE_S = 0.002  # between steps of counting, so that inspection gets Python's lock
 _LIMITS_S = 3600.0  # age passes without a new picture too
 _NICE = 10  # verdicts go first on a busy processor
@@ -214,7 +215,9 @@ class Archive:
             name = picture_name(stem, len(files) + 1, one.suffix)
             files.append((name, one.data))
             at = rfc3339(one.frame.captured_at)
-            frames.append(EvidenceFrame(name, one.frame.seq, at, one.encoding))
+            frames.append(
+                EvidenceFrame(name, one.frame.seq, at, one.encoding, sha256(one.data).hexdigest())
+            )
         record = record_body(
             verdict, tuple(frames), work.why, self._config.pass_sample, self._computed_on(verdict)
         )

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator
 from datetime import UTC, datetime
 from itertools import product
 from pathlib import Path
+from typing import Protocol
 
 from edge.core.regular_file import read_regular, regular_status
 from edge.core.verdict import OUTCOMES
@@ -22,6 +23,20 @@ from edge.storage.evidence.names import (
 from edge.storage.evidence.record import EvidenceRecord, read_record
 
 _SLACK_S = 3600  # between the day of a folder and the time in an id
+
+
+class RecordSource(Protocol):
+    """Where kept pictures come from; `EvidenceReader` is the real part."""
+
+    def find(self, verdict_id: str) -> EvidenceRecord | None:
+        """What is kept of the verdict with this id; None: nothing."""
+        ...
+
+    def records(
+        self, since: float | None = None, until: float | None = None
+    ) -> Iterator[EvidenceRecord]:
+        """All that is kept, the oldest first. `since`, `until`: seconds since the epoch."""
+        ...
 
 
 class EvidenceReader:
@@ -45,6 +60,11 @@ class EvidenceReader:
                     if (record := _read(folder, name)) is not None:
                         return record
         return None
+
+    def ids(self, prefix: str) -> Iterator[str]:
+        """The ids that begin so, in no order."""
+        for folder in self._folders():
+            yield from (name.id for name in _pictures(folder) if name.id.startswith(prefix))
 
     def records(
         self, since: float | None = None, until: float | None = None

@@ -7,7 +7,7 @@ float is read back to the same bits. The `result` body has them rounded, and lac
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -31,12 +31,14 @@ class EvidenceFrame:
     - `seq`: of the frame.
     - `captured_at`: RFC 3339.
     - `encoding`: `jpeg-90` is lossy; the others hold the judged pixels.
+    - `sha256`: of the file; empty for a picture without a record.
     """
 
     file: str
     seq: int
     captured_at: str
     encoding: Encoding
+    sha256: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +84,21 @@ class EvidenceRecord:
         return self.body.get("view")
 
     @property
+    def judged(self) -> dict[str, Any] | None:
+        """The exact `score`, `probabilities`, frames' `scores` and `regions`."""
+        return self.body.get("judged")
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """`ok_label`, and of a plain model what config.yaml said of it."""
+        return dict(self.body.get("settings") or {})
+
+    @property
+    def decoding(self) -> dict[str, Any] | None:
+        """The model's rule for JPEGs; None: whole and in colour."""
+        return self.body.get("decoding")
+
+    @property
     def judged_on(self) -> dict[str, Any]:
         """Machine, runtime and version that judged."""
         return dict(self.body.get("judged_on") or {})
@@ -125,15 +142,7 @@ def record_body(
             "view": None if how is None else how.view.to_dict(brief=True),
             "decoding": None if how is None else how.decoding,
             "settings": None if how is None else how.settings,
-            "frames": [
-                {
-                    "file": one.file,
-                    "seq": one.seq,
-                    "captured_at": one.captured_at,
-                    "encoding": one.encoding,
-                }
-                for one in frames
-            ],
+            "frames": [asdict(one) for one in frames],
             "judged": exact,
             "judged_on": judged_on,
         }
@@ -170,7 +179,13 @@ def _with_body(record: EvidenceRecord, body: Any) -> EvidenceRecord:
         if "/" in file or not file.startswith(record.stem):
             raise ValueError(file)
         frames.append(
-            EvidenceFrame(file, int(one["seq"]), str(one["captured_at"]), one["encoding"])
+            EvidenceFrame(
+                file,
+                int(one["seq"]),
+                str(one["captured_at"]),
+                one["encoding"],
+                str(one.get("sha256", "")),
+            )
         )
     if not frames or body["result"]["id"] != record.id:
         raise ValueError("no frames, or another verdict's record")

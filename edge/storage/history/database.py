@@ -14,7 +14,7 @@ from pathlib import Path
 from edge.storage.history.aggregates import Aggregates, Sum
 from edge.storage.history.contexts import Context, Contexts, Series
 from edge.storage.history.packing import WHOLE, PackedBody, Packer, keep_whole, layout_of
-from edge.storage.history.records import HistoryBody, HistoryLimits
+from edge.storage.history.records import HistoryBody, HistorySettings
 from edge.storage.history.schema import (
     PAGE,
     code_of,
@@ -57,14 +57,14 @@ class HistoryDatabase:
     """For one thread. `rows`: verdicts in the file. `unfit`: bodies that were no verdicts."""
 
     def __init__(
-        self, path: Path, limits: HistoryLimits, is_disk_low: Callable[[], bool] = lambda: False
+        self, path: Path, settings: HistorySettings, is_disk_low: Callable[[], bool] = lambda: False
     ) -> None:
         """Opens or creates the file. Raises HistoryError.
 
-        limits: may be set.
+        settings: may be set.
         is_disk_low: then the file does not grow; old verdicts make room for new ones.
         """
-        self.limits = limits
+        self.settings = settings
         self.rows = self.unfit = 0
         self._path, self._is_disk_low = path, is_disk_low
         self._packer, self._contexts = Packer(), Contexts()
@@ -119,8 +119,8 @@ class HistoryDatabase:
             added = self._insert(db, packed, counts=True)
             self._aggregates.write(db)
             gone = self._drop_old(db, now)
-            self._aggregates.drop_old(db, now, self.limits.max_bytes)
-            budget = max(_FEWEST_PAGES, self.limits.max_bytes // PAGE - _WAL_PAGES)
+            self._aggregates.drop_old(db, now, self.settings.max_bytes)
+            budget = max(_FEWEST_PAGES, self.settings.max_bytes // PAGE - _WAL_PAGES)
             if self._is_disk_low():
                 budget = min(budget, before)
             over = used_pages(db) - budget
@@ -266,7 +266,7 @@ class HistoryDatabase:
     def _drop_old(self, db: sqlite3.Connection, now: float | None) -> int:
         if now is None:
             return 0
-        latest = (now - self.limits.max_age_s) * 1000
+        latest = (now - self.settings.max_age_s) * 1000
         oldest = db.execute(
             "SELECT key, captured_ms FROM verdict ORDER BY key LIMIT ?", (_DROPPED_ROWS,)
         )

@@ -17,7 +17,8 @@ from functools import lru_cache
 
 WHOLE = b"\x0e"  # the template of a body that is kept whole
 ID_AT, ID_BYTES = 4, 10  # where the end of the id stands in `PackedBody.numbers`
-_HEAD = 18  # bytes before the other numbers: checksum 4, end of the id 10, its time 4
+_TIME_BYTES = 6  # of the id, after `captured_at`
+_HEAD = ID_AT + ID_BYTES + _TIME_BYTES  # bytes before the other numbers
 
 # A control character cannot stand in JSON, so in a template it marks the place of a value.
 _ID, _SEQ, _CAPTURED, _TIME, _COUNT, _MICRO, _MILLI, _PART, _TEXT, _PLACES = range(1, 11)
@@ -233,7 +234,7 @@ def _head(name: str, captured_ms: int) -> bytes:
     if len(data) != 16 or data[6] >> 4 != 7:
         raise ValueError(f"{name}: is no UUIDv7")
     after = int.from_bytes(data[:6], "big") - captured_ms
-    return data[6:] + after.to_bytes(4, "big", signed=True)
+    return data[6:] + after.to_bytes(_TIME_BYTES, "big", signed=True)
 
 
 def _to_bytes(kind: int, value: bytes, captured_ms: int) -> bytes:

@@ -59,9 +59,8 @@ class HistoryReader:
             try:
                 made_ms, tail = id_parts(name)
             except ValueError:  # a body with an id of another form is kept whole
-                found = db.execute(
-                    ROWS + "context IN (SELECT id FROM context WHERE template=?)", (WHOLE,)
-                ).fetchall()
+                of_whole = "context IN (SELECT id FROM context WHERE template=?)"
+                found = db.execute(f"{ROWS} {of_whole}", (WHOLE,)).fetchall()
             else:
                 found = _made_in(db, made_ms, made_ms)
                 found = [row for row in found if _tail(row) == tail]

@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
+from edge.config import HistoryConfig
 from edge.core.errors import EdgeInspectError
 from edge.storage.outbox.sqlite import Kind
 
@@ -102,11 +103,18 @@ class TrendPoint:
 
 
 @dataclass(frozen=True, slots=True)
-class HistoryLimits:
-    """The budget of the file. max_bytes: 0 turns the history off."""
+class HistorySettings:
+    """max_bytes, max_age_s: the budget of the file; 0 bytes turn the history off. pass_sample: the
+    rate of `archive.pass_sample` in force."""
 
     max_bytes: int = 200 * 2**20
     max_age_s: float = 90 * 86400.0
+    pass_sample: float = 0.0
+
+    @classmethod
+    def of(cls, config: HistoryConfig, pass_sample: float = 0.0) -> Self:
+        """As config.yaml says."""
+        return cls(int(config.max_mb * 2**20), config.max_age_d * 86400.0, pass_sample)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from edge.core.clock import Clock
 from edge.storage.history.database import HistoryDatabase
-from edge.storage.history.records import HistoryBody, HistoryError, HistoryLimits, HistoryStats
+from edge.storage.history.records import HistoryBody, HistoryError, HistorySettings, HistoryStats
 from edge.storage.history.recovery import (
     finish_salvage,
     highest_base,
@@ -41,7 +41,7 @@ class HistoryWriter:
     def __init__(
         self,
         path: Path,
-        limits: HistoryLimits,
+        settings: HistorySettings,
         clock: Clock,
         *,
         free_bytes: Callable[[Path], int] | None = None,
@@ -50,7 +50,7 @@ class HistoryWriter:
 
         free_bytes: of the disk that holds this folder.
         """
-        self._path, self._limits, self._clock = path, limits, clock
+        self._path, self._settings, self._clock = path, settings, clock
         self._free_bytes = free_bytes or _free_bytes
         self._changed = threading.Condition()
         self._queue: deque[HistoryBody] = deque()
@@ -64,18 +64,15 @@ class HistoryWriter:
         self._salvage: Iterator[int] | None = None
         self._offset, self._steady_from = 0.0, float("inf")
 
-    def add(self, body: bytes, pass_sample: float = 0.0) -> None:
-        """A `result` body as the outbox stored it. Never waits.
-
-        pass_sample: the rate of `archive.pass_sample` in force.
-        """
+    def add(self, body: bytes) -> None:
+        """A `result` body as the outbox stored it. Never waits."""
         with self._changed:
-            if not self._limits.max_bytes:
+            if not self._settings.max_bytes:
                 return
             if self._queued_bytes + len(body) > _QUEUE_BYTES:
                 self._not_remembered += 1
                 return
-            self._queue.append(HistoryBody(body, pass_sample))
+            self._queue.append(HistoryBody(body, self._settings.pass_sample))
             self._queued_bytes += len(body)
             if len(self._queue) == 1:
                 self._wake_at(self._clock.tick() + COMMIT_S)
@@ -87,17 +84,17 @@ class HistoryWriter:
         with self._changed:
             return replace(self._stats, not_remembered=self._not_remembered)
 
-    def adopt(self, limits: HistoryLimits) -> None:
-        """Another budget, from the next commit on."""
+    def adopt(self, settings: HistorySettings) -> None:
+        """Other settings, from the next verdict on."""
         with self._changed:
-            if limits != self._limits:
-                self._limits = limits
+            if settings != self._settings:
+                self._settings = settings
                 self._wake_at(0.0)
 
     @property
-    def limits(self) -> HistoryLimits:
-        """The budget in force."""
-        return self._limits
+    def settings(self) -> HistorySettings:
+        """The settings in force."""
+        return self._settings
 
     def report_damage(self, error: HistoryError) -> None:
         """A reader found the file damaged: it is set aside."""
@@ -133,14 +130,14 @@ class HistoryWriter:
     def run_once(self) -> bool:
         """One commit. True: closed, and nothing more can be done."""
         with self._changed:
-            closing, limits = self._closing, self._limits
+            closing, settings = self._closing, self._settings
             damage, self._damage = self._damage, False
             batch = [self._queue[n] for n in range(min(BATCH, len(self._queue)))]
             self._due = float("inf")
         more, fault = False, ""
         try:
-            if limits.max_bytes:
-                more = self._write(batch, limits, damaged=damage, closing=closing)
+            if settings.max_bytes:
+                more = self._write(batch, settings, damaged=damage, closing=closing)
             else:
                 self._close_file()
         except HistoryError as error:
@@ -173,14 +170,14 @@ class HistoryWriter:
         return {} if db is None else {"rows": db.rows, "bytes": db.size}
 
     def _write(
-        self, batch: list[HistoryBody], limits: HistoryLimits, *, damaged: bool, closing: bool
+        self, batch: list[HistoryBody], settings: HistorySettings, *, damaged: bool, closing: bool
     ) -> bool:
         """Whether there is more to do. Raises HistoryError."""
         if damaged:
             self._set_aside("a reader found it damaged")
         for last in (False, True):
             try:
-                db = self._opened(limits)
+                db = self._opened(settings)
                 more = db.add(batch, self._trusted_now())
                 break
             except HistoryError as error:
@@ -188,17 +185,17 @@ class HistoryWriter:
                     raise
                 self._set_aside(str(error))
         self._stats = replace(self._stats, oldest=db.oldest)
-        return more or (not closing and self._go_on_saving(db))
+        return more or (not closing and self._go_on_saving())
 
-    def _opened(self, limits: HistoryLimits) -> HistoryDatabase:
+    def _opened(self, settings: HistorySettings) -> HistoryDatabase:
         if self._db is not None and not self._db.is_there():
             log.error("%s: was deleted or replaced in use; a new one begins", self._path)
             self._close_file()
         if self._db is None:
-            self._db = HistoryDatabase(self._path, limits, self._is_disk_low)
+            self._db = HistoryDatabase(self._path, settings, self._is_disk_low)
             if salvage_path(self._path).exists():
                 self._salvage = salvage(salvage_path(self._path), self._db)
-        self._db.limits = limits
+        self._db.settings = settings
         return self._db
 
     def _set_aside(self, why: str) -> None:
@@ -207,9 +204,9 @@ class HistoryWriter:
         set_aside(self._path, self._clock.now())
         self._stats = replace(self._stats, damaged=self._stats.damaged + 1)
         base = highest_base(salvage_path(self._path))
-        self._opened(self._limits).carry_over(base)
+        self._opened(self._settings).carry_over(base)
 
-    def _go_on_saving(self, db: HistoryDatabase) -> bool:
+    def _go_on_saving(self) -> bool:
         """One step. Whether there are more."""
         if self._salvage is None:
             return False

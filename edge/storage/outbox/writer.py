@@ -28,6 +28,7 @@ from edge.storage.outbox.writer_state import WriterEvent, WriterStatus
 log = logging.getLogger(__name__)
 
 OnCommit = Callable[[Sequence[Verdict], Sequence[int]], None]
+Remember = Callable[[bytes], None]
 _FROM_MEMORY = "%s; verdicts are sent from memory"
 _BEAT_S = 5.0  # the idle thread shows progress at this interval
 
@@ -44,6 +45,7 @@ class OutboxWriter:
         window_s: float = 0.5,
         on_sendable: Callable[[], None] = lambda: None,
         on_commit: OnCommit = lambda _verdicts, _numbers: None,
+        remember: Remember = lambda _body: None,
         limits: WriterLimits | None = None,
     ) -> None:
         """`run` is the thread.
@@ -53,9 +55,11 @@ class OutboxWriter:
         on_sendable: called on any thread when there are new rows to send; must return quickly.
         on_commit: called on the writer's thread with the verdicts, and their numbers, that are
             stored or acknowledged.
+        remember: called after it with the body of each; must not wait, and must not raise.
         """
         self._store, self._clock = store, clock
         self._on_sendable, self._on_commit = on_sendable, on_commit
+        self._remember = remember
         self._strict = durability == "strict"
         self.send_queue = SendQueue(
             store.new_reader(),
@@ -247,6 +251,8 @@ class OutboxWriter:
                 self._store.numbers.reserve(self._next + BLOCK // 2, unstored=True)
             if safe := [*batch.safe, *batch.held]:
                 self._on_commit([one.verdict for one in safe], [one.row.seq for one in safe])
+                for one in safe:
+                    self._remember(one.row.body)
         finally:
             reopened = self.send_queue.generation != self._store.generation
             self._commit_done(batch, acked, self._store.file_stats())

@@ -13,13 +13,14 @@ from edge.monitoring.faults import (
     camera_faults,
     config_faults,
     delivery_faults,
+    history_faults,
     local_faults,
     machine_faults,
     plant_faults,
     thread_faults,
 )
 from edge.monitoring.host import DiskState, HostState, MemoryState, PowerState
-from edge.storage.outbox.records import OutboxStats
+from edge.storage import HistoryStats, OutboxStats
 from tests.support.healthy_components import HealthyComponents
 
 ROOT = Path(__file__).parents[3]
@@ -43,6 +44,7 @@ def every_fault() -> list[Fault]:
     return [
         *camera_faults((state, state, "") for state in states),
         *delivery_faults("disk full", LOSSES, "no room", ["no broker answers"]),
+        *history_faults(HistoryStats(damaged=1, not_remembered=4, fault="history.db: no room")),
         *config_faults(["config.yaml:3:1: wrong"], []),
         *thread_faults(
             ThreadFault("outbox", "has ended", ended, vital=True) for ended in (True, False)

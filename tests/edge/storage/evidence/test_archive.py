@@ -54,7 +54,7 @@ def test_frame_without_a_picture_keeps_nothing(folder: Path) -> None:
 def test_busy_archive_skips_and_counts(folder: Path) -> None:
     """When pictures come faster than they are written, they are skipped and counted at once."""
     kept = archive(folder)
-    for _ in range(10):
+    for _ in range(70):
         kept.keep([frame()], verdict("fail"))
     assert kept.skipped == 6
 
