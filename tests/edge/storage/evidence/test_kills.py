@@ -1,6 +1,7 @@
 """A process that is killed at any step of a write or a delete leaves neither an orphan picture nor
 an orphan record after the next start."""
 
+import contextlib
 import os
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -83,10 +84,8 @@ def test_killed_at_any_step(write_step: int, delete_step: int, sweep_step: int) 
         ):
             with pytest.MonkeyPatch.context() as patch:
                 KillAt(patch, step)
-                try:
+                with contextlib.suppress(Killed):
                     action()
-                except Killed:
-                    pass
         list(swept(folder))
         assert orphans(folder) == []
         assert {found.stem for found, _ in listed(folder)} >= {stems[0]}

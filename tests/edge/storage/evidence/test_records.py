@@ -149,11 +149,7 @@ def test_a_picture_of_an_earlier_version_has_no_result(tmp_path: Path) -> None:
         ("[]", "damaged"),
         ('{"schema": "edge-inspect/evidence/1", "frames": [], "result": {}}', "damaged"),
         ('{"schema": "x", "frames": [], "result": {}}', "damaged"),
-        (
-            '{"schema": "edge-inspect/evidence/1", "frames": [{"file": "../../etc/passwd", '
-            '"seq": 1, "captured_at": "t", "encoding": "png"}], "result": {}}',
-            "damaged",
-        ),
+        ("elsewhere", "damaged"),
         ("newer", "newer version"),
     ],
 )
@@ -161,6 +157,9 @@ def test_a_record_that_cannot_be_used(tmp_path: Path, text: str, fault: str) -> 
     """Its picture stays readable, no other file is, and the record says what is wrong."""
     keep(archive(tmp_path), [(frame(), judged())])
     path, body = only_record(tmp_path)
+    if text == "elsewhere":
+        frames = [{"file": "../../etc/passwd", "seq": 1, "captured_at": "t", "encoding": "png"}]
+        text = json.dumps({**body, "frames": frames})
     if text == "newer":
         text = json.dumps({**body, "schema": "edge-inspect/evidence/2"})
     path.write_text(text)
