@@ -47,7 +47,8 @@ model: {{path: model.tflite}}
 cameras: [{{id: top, source: "replay:pool", rate: 4}}]
 mqtt: {{host: 127.0.0.1, port: {port}, embedded: true}}
 outbox: {{path: state/outbox.db}}
-archive: {{enabled: true, min_free_mb: 0, path: state/archive, keep: [pass, review, fail, error], max_mb: 4096}}
+archive:
+  {{enabled: true, path: state/archive, keep: [pass, review, fail, error], max_mb: 4096}}
 decision: {{reject_at: {reject_at}, review_from: {review_from}}}
 """
 USUAL = ("--network", "baseline")
