@@ -183,7 +183,7 @@ class Daemon:
         return PartJournal.beside(config.outbox.path, os.environ.get("RUNTIME_DIRECTORY"))
 
     def _build_history(self, config: Config) -> HistoryWriter:
-        settings = HistorySettings.of(config.history)
+        settings = HistorySettings.of(config.history, config.archive.rate_in_force)
         return HistoryWriter(history_path(config.outbox.path), settings, self._clock)
 
     def _build_delivery(self, config: Config) -> DeliveryService:
@@ -206,7 +206,7 @@ class Daemon:
 
     def _build_local_socket(self, config: Config) -> LocalSocket:
         records = RecordsService(
-            HistoryReader(history_path(config.outbox.path)),
+            HistoryReader(history_path(config.outbox.path), self._history.report_damage),
             self._labels,
             lambda: self._reload_state.config.archive,
             lambda: self._model.inspector.ok_label,

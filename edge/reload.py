@@ -152,7 +152,7 @@ class Reconfiguration:
                 self.plant.adopt(outputs, held, undo)
             self.plant.adopt_alarm(config.decision.alarm, undo)
             undo.callback(self.history.adopt, self.history.settings)
-            self.history.adopt(HistorySettings.of(config.history))
+            self.history.adopt(HistorySettings.of(config.history, config.archive.rate_in_force))
             if changes.archive and (kept := self.evidence.adopt(archive, undo)) is not None:
                 after.callback(kept.close)
             if self.web is not None and web_judge is not None:

@@ -246,6 +246,11 @@ class ArchiveConfig(Model):
     max_age_d: Annotated[float, Field(ge=1, le=36_500)] | None = None
     min_free_mb: Annotated[float, Field(ge=0, le=10_000_000)] = 100.0
 
+    @property
+    def rate_in_force(self) -> float:
+        """The share of `pass` of which pictures are kept at random; 0 while none are kept."""
+        return self.pass_sample if self.enabled else 0.0
+
 
 class WebConfig(Model):
     """HTTP on this box: /predict, /healthz, /metrics."""

@@ -19,7 +19,7 @@ ExportFormat = Literal["dataset", "label-studio", "csv"]
 EXPORT_FORMATS: tuple[ExportFormat, ...] = get_args(ExportFormat)
 
 _FACTS = ("verdict", "score", "camera", "part", "captured_at")
-_COLUMNS = ("file", "label", "group", "labelled_by", "id", *_FACTS, "model", "view")
+_COLUMNS = ("file", "label", "group", "labelled_by", "id", *_FACTS, "model", "why", "view")
 
 
 def picture_target(picture: ExportPicture, form: ExportFormat) -> str:
@@ -54,6 +54,7 @@ def _table(pictures: Sequence[ExportPicture], form: ExportFormat) -> str:
                 one.record.id,
                 *(facts[name] for name in _FACTS),
                 (facts["model"] or {}).get("sha256"),
+                " ".join(one.record.why),
                 json.dumps(view) if view else None,
             )
         )
@@ -76,6 +77,7 @@ def _task(picture: ExportPicture, folder: str) -> dict[str, Any]:
             "image": f"/data/local-files/?d={target}",
             "id": picture.record.id,
             "group": picture.group,
+            "why": list(picture.record.why),
             **{name: facts[name] for name in _FACTS},
         }
     }

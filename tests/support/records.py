@@ -18,7 +18,7 @@ from edge.core.messages import rfc3339, stored_body, to_json
 from edge.core.verdict import Outcome
 from edge.plant import RecordsService
 from edge.storage import HistoryQuery, HistoryReader, HistoryRow, Labels
-from edge.storage.history.records import HistoryLimits
+from edge.storage.history.records import HistorySettings
 from edge.storage.history.writer import HistoryWriter
 from tests.support.verdicts import a_verdict, an_error
 
@@ -109,7 +109,7 @@ class FileHistory(HistoryReader):
 def write_history(path: Path, rows: Sequence[HistoryRow]) -> None:
     """Writes a history file as the daemon does."""
     at = rows[-1].received_ms / 1000 if rows else NOON
-    writer = HistoryWriter(path, HistoryLimits(), Clock(now=lambda: at))
+    writer = HistoryWriter(path, HistorySettings(), Clock(now=lambda: at))
     for row in rows:
         writer.add(to_json(row.body), row.pass_sample)
     writer.close()

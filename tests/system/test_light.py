@@ -17,7 +17,8 @@ UNUSED = {
     *(f"edge.capture.sources.{name}" for name in ("folder", "inotify", "replay")),
     *(f"edge.capture.drivers.{name}" for name in ("mjpeg", "v4l2", "rtsp", "pylon", "registry")),
     *(f"edge.capture.isolation.{name}" for name in ("isolated_camera", "child", "forkserver")),
-    *("edge.mqtt.embedded_broker", "edge.web", "gpiozero", "numpy.ma", "subprocess"),
+    *("edge.mqtt.embedded_broker", "gpiozero", "numpy.ma", "subprocess"),
+    *("edge.web.api", "edge.web.server", "edge.web.serving"),
 }
 WHEN_USED = {"amqtt", "waitress", "werkzeug", "prometheus_client"}
 

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
+from edge.cli.records_client import RecordsClient
 from tests.support.mosquitto import Mosquitto, free_port
 from tests.support.plant import BASE, Plant, draw_many
 from tests.support.process import FaultyDaemon
@@ -69,6 +70,8 @@ class Box:
         assert self.daemon.process is not None
         self.daemon.process.send_signal(signal.SIGHUP)
         self.report()
+        outbox = self.daemon.outbox
+        RecordsClient(outbox.with_name("api.sock")).serves(outbox)
         if self.plant is not None:
             body = json.dumps({"transaction": str(time.monotonic()), "camera": "top"}).encode()
             self.plant.publish(f"{BASE}/request/snapshot", body)
@@ -118,6 +121,7 @@ def test_each_thread_that_is_killed_is_noticed(box: Box) -> None:
     names = {name for name in box.daemon.threads() if not name.startswith(SPARED)}
     wanted = {"camera-top", "inspection", "inspection-2", "outbox", "publisher", "mqtt", "pictures"}
     wanted |= {"archive", "trigger-timed", "outputs", "web", "reload", "supervisor", "signals"}
+    wanted |= {"api"}
     assert wanted <= names
     took_s = {name: box.kill(name) for name in sorted(names)}
     print({name: round(seconds, 1) for name, seconds in took_s.items()})  # noqa: T201  with -s
