@@ -31,6 +31,7 @@ from edge.storage import (
     label_problem,
 )
 
+_PAGE = 50
 _KINDS = {".png": "image/png", ".jpg": "image/jpeg"}
 
 
@@ -71,8 +72,7 @@ class RecordsService:
 
     def history(self, query: RecordQuery) -> Iterator[Remembered]:
         """Verdicts that the box remembers, newest first."""
-        labelled = query.truth is not None
-        rows = self._labelled(query) if labelled else self._history.verdicts(query.of_model)
+        rows = self._labelled(query) if query.truth is not None else self._rows(query.of_model)
         for row in rows:
             label = self._labels.of(row.body["id"])
             truth = None if label is None else label.label
@@ -160,6 +160,18 @@ class RecordsService:
 
     def _pictures(self) -> EvidenceReader:
         return EvidenceReader(self._archive().path)
+
+    def _rows(self, query: HistoryQuery) -> Iterator[HistoryRow]:
+        """In small pages: few bodies are in memory, and Python's lock is never held for long."""
+        left, before = query.limit, query.before_seq
+        while left is None or left > 0:
+            size = _PAGE if left is None else min(_PAGE, left)
+            page = list(self._history.verdicts(replace(query, limit=size, before_seq=before)))
+            yield from page
+            if len(page) < size:
+                return
+            before = page[-1].seq
+            left = None if left is None else left - size
 
     def _labelled(self, query: RecordQuery) -> Iterator[HistoryRow]:
         """Through the labels, which are few beside the verdicts."""

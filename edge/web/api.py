@@ -28,8 +28,8 @@ from edge.web.serving import Endpoint, json_answer
 
 SCHEMA = "edge-inspect/api/1"
 _LINES = "application/jsonl"
-_STEP = 20  # lines between two pauses, in which inspection gets Python's lock
-_PAUSE_S = 0.001
+_STEP = 10  # lines between two pauses, in which inspection gets Python's lock
+_PAUSE_S = 0.002
 
 
 def record_rules(records: Records, outbox: str, clock: Clock) -> list[Rule]:

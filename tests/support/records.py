@@ -111,7 +111,8 @@ def write_history(path: Path, rows: Sequence[HistoryRow]) -> None:
     at = rows[-1].received_ms / 1000 if rows else NOON
     writer = HistoryWriter(path, HistorySettings(), Clock(now=lambda: at))
     for row in rows:
-        writer.add(to_json(row.body), row.pass_sample)
+        writer.adopt(HistorySettings(pass_sample=row.pass_sample))
+        writer.add(to_json(row.body))
     writer.close()
     writer.run()
 
