@@ -4,8 +4,8 @@ same to the last bit.
     python -m tests.campaigns.rejudged --count 10000 --explained 100
 
 A third are JPEGs as a camera gives them, a third frames of a raw YUYV camera, a third PNGs. One
-model decodes JPEGs whole, one by a rule of its own at reduced scale; cameras have views. Exit code 1
-when a score or a verdict differs.
+model decodes JPEGs whole, one by a rule of its own at reduced scale; cameras have views. Exit code
+1 when a score or a verdict differs.
 """
 
 import argparse
@@ -36,7 +36,6 @@ from edge.inspection.model_file import InspectionSpec
 from edge.pipeline import build_inspector, build_judge
 from edge.storage import EvidenceReader
 from edge.storage.evidence.archive import Archive, NoLabels
-from tests.support.waiting import wait_until
 
 MODEL = Path(__file__).parents[1] / "models" / "redness.tflite"
 _CAMERAS = (
@@ -53,7 +52,7 @@ _CAMERAS = (
 def scene(rng: np.random.Generator) -> Pixels:
     """Smooth noise on a tone: compresses as a photograph does."""
     height, width = (240, 320) if rng.random() < 0.8 else (480, 640)
-    small = rng.normal((90, 60, rng.integers(0, 256)), 25, (height // 8, width // 8, 3))
+    small = rng.normal((90, 60, int(rng.integers(0, 256))), 25, (height // 8, width // 8, 3))
     large = cv2.resize(np.clip(small, 0, 255).astype(np.uint8), (width, height))
     return np.asarray(large, np.uint8)
 
@@ -105,7 +104,8 @@ def keep_all(config_path: Path, count: int, seed: int) -> int:
     thread.start()
     for number, frame in enumerate(frames(count, seed)):
         (verdict,) = judge.judge(frame)
-        wait_until(lambda least=number - 5: archive.kept >= least)  # its queue is bounded
+        while archive.kept < number - 5:  # its queue is bounded
+            time.sleep(0.001)
         archive.keep([frame], verdict)
     archive.close()
     thread.join()
