@@ -214,7 +214,6 @@ def test_regions_with_their_own_verdicts(
         {"id": "a", "region": [0, 0, 1, 0.5]},
         {"id": "b", "region": [0, 0.5, 1, 0.5]},
     ]
-    view = {"regions": regions}
     for kind in ("each", "worst"):
         view = {"regions": regions, "verdict": kind}
         box.configure(cameras=[{"id": "top", "source": "test:", "view": view}])

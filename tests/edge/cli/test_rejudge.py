@@ -68,7 +68,7 @@ def test_thresholds_alone_need_no_inference(
     assert counts["before"] == {"pass": 3, "review": 2, "fail": 5}
     assert counts["after"] == {"pass": 3, "review": 5, "fail": 2}
     assert "fail red                 review red               3" in out
-    assert f"{day}         3 → 3         2 → 5         5 → 2       3" in out
+    assert f"{day}          3 → 3         2 → 5         5 → 2       3" in out
     assert "contact sheet: rejudge.png (all 3 that flip)" in out
     sheet = cv2.imread("rejudge.png")
     assert sheet is not None

@@ -54,12 +54,12 @@ def orphans(folder: Path) -> list[str]:
     """Files without the others of their record."""
     names = files_of(folder)
     stems = {found.stem for name in names if (found := read_name(name)) is not None}
-    found = [name for name in names if read_name(name) is None]
+    lost = [name for name in names if read_name(name) is None]
     for stem in stems:
         mine = [name for name in names if name.startswith(stem)]
         if len(mine) != 3:
-            found += mine
-    return found
+            lost += mine
+    return lost
 
 
 def write(folder: Path, stem: str) -> None:
