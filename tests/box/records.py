@@ -11,11 +11,8 @@ _CONFIG = "/etc/edge-inspect/config.yaml"
 
 def are_for_the_group(box: Box) -> str:
     """A user of the group asks, labels and exports through the socket. Another user may not."""
-    plant.edit_config(
-        box.root,
-        "archive:\n  enabled: false",
-        "archive:\n  pass_sample: 1.0\n  keep: [pass, review, fail]\n  enabled: true",
-    )
+    plant.edit_config(box.root, "archive:\n  enabled: false", "archive:\n  enabled: true")
+    plant.edit_config(box.root, "keep: [fail, review]", "keep: [pass, fail, review]")
     box("systemctl reload edge-inspect")
     box("id inspector || useradd -m -G edge-inspect inspector")
     box("id stranger || useradd -m stranger")
