@@ -302,7 +302,7 @@ class HistoryDatabase:
         (free,) = self._db.execute("PRAGMA freelist_count").fetchone()
         if pages <= budget + _SLACK_PAGES or free <= _SLACK_PAGES:
             return False
-        self._db.execute(f"PRAGMA incremental_vacuum({_SHRINK_PAGES})").fetchall()
+        self._db.executescript(f"PRAGMA incremental_vacuum({_SHRINK_PAGES})")  # to its end
         return bool(free > _SHRINK_PAGES + _SLACK_PAGES)
 
 
