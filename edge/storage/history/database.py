@@ -27,11 +27,12 @@ from edge.storage.outbox.sqlite import connect, size_of, used_pages, wal_of
 
 _CHECKED_BYTES = 64 * 2**20  # a larger file is checked row by row while it is read
 _WAL_PAGES = 1000
-_FEWEST_PAGES = 64
+_FEWEST_PAGES = 64  # of the log, and of the file
 _CACHE_KB = 512
 _DROPPED_ROWS = 2000  # in one commit, so that it stays short
 _ROWS_A_PAGE = 14
-_SHRINK_PAGES = 512
+_SHRINK_PAGES = 512  # in one step
+_SLACK_PAGES = 128  # a commit adds before it drops
 _MANY_CONTEXTS = 1000
 _BACK_MS, _FAR_BACK_MS = 1000, 86_400_000
 _MINUTE_MS = 60_000
@@ -71,6 +72,8 @@ class HistoryDatabase:
         self._aggregates, self._clockwork = Aggregates(), _Clockwork()
         self._base = self._highest = 0
         self._file = (0, 0)
+        share = settings.max_bytes // PAGE // 8
+        self._wal_pages = max(_FEWEST_PAGES, min(_WAL_PAGES, share))
         self._begun = False
         with translate_errors(path, "opened"):
             require_ours(path)
@@ -120,15 +123,15 @@ class HistoryDatabase:
             self._aggregates.write(db)
             gone = self._drop_old(db, now)
             self._aggregates.drop_old(db, now, self.settings.max_bytes)
-            budget = max(_FEWEST_PAGES, self.settings.max_bytes // PAGE - _WAL_PAGES)
+            budget = max(_FEWEST_PAGES, self.settings.max_bytes // PAGE - self._wal_pages)
             if self._is_disk_low():
                 budget = min(budget, before)
             over = used_pages(db) - budget
             dropped = self._drop_past_budget(db, over) if over > 0 else 0
         self.rows += added - gone - dropped
         with translate_errors(self._path, "written"):
-            self._shrink(budget)
-        return gone >= _DROPPED_ROWS or dropped >= _DROPPED_ROWS
+            shrinks = self._shrink(budget)
+        return shrinks or gone >= _DROPPED_ROWS or dropped >= _DROPPED_ROWS
 
     def add_salvaged(self, bodies: Sequence[HistoryBody], *, counts: bool) -> int:
         """One commit with verdicts of a damaged file; returns how many were missing here.
@@ -168,8 +171,8 @@ class HistoryDatabase:
         db.execute("PRAGMA auto_vacuum=INCREMENTAL")
         db.execute("PRAGMA journal_mode=WAL")
         db.execute("PRAGMA synchronous=FULL")
-        db.execute(f"PRAGMA wal_autocheckpoint={_WAL_PAGES}")
-        db.execute(f"PRAGMA journal_size_limit={_WAL_PAGES * PAGE}")
+        db.execute(f"PRAGMA wal_autocheckpoint={self._wal_pages}")
+        db.execute(f"PRAGMA journal_size_limit={self._wal_pages * PAGE}")
         db.execute(f"PRAGMA cache_size=-{_CACHE_KB}")
         if not require_schema(db, self._path):
             with self._commit():
@@ -292,11 +295,15 @@ class HistoryDatabase:
         )
         return gone
 
-    def _shrink(self, budget: int) -> None:
-        """Returns some free pages to the file system, after the budget was lowered."""
+    def _shrink(self, budget: int) -> bool:
+        """Returns some free pages to the file system, after the budget was lowered. Whether there
+        are more."""
         (pages,) = self._db.execute("PRAGMA page_count").fetchone()
-        if pages > budget + _SHRINK_PAGES:
-            self._db.execute(f"PRAGMA incremental_vacuum({_SHRINK_PAGES})").fetchall()
+        (free,) = self._db.execute("PRAGMA freelist_count").fetchone()
+        if pages <= budget + _SLACK_PAGES or free <= _SLACK_PAGES:
+            return False
+        self._db.executescript(f"PRAGMA incremental_vacuum({_SHRINK_PAGES})")  # to its end
+        return bool(free > _SHRINK_PAGES + _SLACK_PAGES)
 
 
 def _measures(packed: PackedBody, body: bytes) -> tuple[int | None, int]:

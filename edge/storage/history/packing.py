@@ -62,6 +62,7 @@ _KINDS = (0, *(kind for kind, _, _ in _AROUND))  # by the number of the group in
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MS = timedelta(milliseconds=1)
 _KNOWN = 24  # templates that are tried first
+_SEEN = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +126,7 @@ class Packer:
 
     def __init__(self) -> None:
         self._known: list[tuple[Callable[[bytes], re.Match[bytes] | None], bytes]] = []
+        self._once: dict[bytes, None] = {}  # templates that were seen once
 
     def pack(self, body: bytes) -> PackedBody:
         """Raises ValueError for what is no verdict."""
@@ -143,13 +145,23 @@ class Packer:
         packed = _packed(body, template, values)
         if restore(packed) != body:
             raise ValueError("is not restored exactly")
+        if template in self._once:
+            self._learn(template)
+        else:
+            self._once[template] = None
+            if len(self._once) > _SEEN:
+                del self._once[next(iter(self._once))]
+        return packed
+
+    def _learn(self, template: bytes) -> None:
+        """The next body of this template is matched as a whole, which is much faster."""
+        del self._once[template]
         layout = layout_of(template)
         pattern = re.escape(layout.pieces[0])
         for kind, piece in zip(layout.kinds, layout.pieces[1:]):
             pattern += b"(%b)%b" % (_VALUES[kind], re.escape(piece))
         self._known.insert(0, (re.compile(pattern, re.DOTALL).fullmatch, template))
         del self._known[_KNOWN:]
-        return packed
 
 
 def keep_whole(body: bytes) -> PackedBody:
