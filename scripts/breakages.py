@@ -494,13 +494,31 @@ BREAKAGES = [
         "tests/edge/storage/test_ownership.py",
     ),
     Breakage(
-        "the archive deletes every picture below its folder",
+        "the archive writes and deletes through links",
         Edit(
-            "edge.storage.archive_files:pictures",
-            "kind_of(entry.name) is not None and entry.is_file(follow_symlinks=False)",
-            "entry.is_file()",
+            "edge.storage.evidence.files:listed",
+            "name is not None and entry.is_file(follow_symlinks=False)",
+            "name is not None",
         ),
-        "tests/edge/storage/test_archive_ownership.py",
+        "tests/edge/storage/evidence/test_ownership.py",
+    ),
+    Breakage(
+        "a kept picture has its name before its record has",
+        Edit(
+            "edge.storage.evidence.files:write_evidence",
+            "files = [record, *reversed(pictures)]",
+            "files = [*reversed(pictures), record]",
+        ),
+        "tests/edge/storage/evidence/test_kills.py",
+    ),
+    Breakage(
+        "labelled pictures go as any other",
+        Edit(
+            "edge.storage.evidence.index:EvidenceIndex._may_go",
+            "stem != self._newest and not self._is_protected(verdict_id)",
+            "stem != self._newest",
+        ),
+        "tests/edge/storage/evidence/test_limits.py",
     ),
     Breakage(
         "a link in a folder is judged",

@@ -64,7 +64,7 @@ def rejudge(options: RejudgeOptions, config_path: Path) -> int:
     found = Rejudge(config, limits, now, None if thresholds_alone else after).run(folder, since)
     if options.json is not None:
         _write(options.json, to_json(_body(found, after, limits)) + b"\n", "--json")
-    write_output("\n".join(_lines(found, after, limits, inference=not thresholds_alone)) + "\n")
+    write_output("\n".join(_lines(found, after, limits)) + "\n")
     if found.flips:
         _write_sheet(found.flips, options.sheet)
     return EXIT_DONE if found.comparisons else EXIT_NO
@@ -89,23 +89,24 @@ def _with_model(config: Config, model: Path) -> Config:
     return config.replace(model=config.model.replace(path=model))
 
 
-def _lines(found: WhatIf, after: Inspector, limits: Limits, *, inference: bool) -> list[str]:
+def _lines(found: WhatIf, after: Inspector, limits: Limits) -> list[str]:
     flips = found.flips
     at, identity = limits.over(after.thresholds), after.identity
-    how = f"judged again by {identity.name} {identity.version} ({identity.sha256[:12]})"
+    count = len(found.comparisons)
+    model = f"{identity.name} {identity.version} ({identity.sha256[:12]})"
     where = f"reject_at {at.reject_at:g}, review_from {at.review_from:g}"
-    if not inference:
-        how, where = "their recorded scores decided again", _named(limits)
-    lines = [
-        f"{len(found.comparisons)} pictures, {how}: {where}",
-    ]
+    how = f"judged again by {model}"
+    if count > found.inferred:
+        where, how = _named(limits), "their recorded scores decided again"
+        how += f", {found.inferred} without one judged by {model}" if found.inferred else ""
+    lines = [f"{count} pictures, {how}: {where}"]
     lines.append(
-        f"  {len(found.comparisons) - len(flips)} the same, {len(flips)} flip; "
+        f"  {count - len(flips)} the same, {len(flips)} flip; "
         f"{found.same_score} with the same score to the last bit"
     )
     if flips:
         lines += ["", f"{'before':<24} {'after':<24} pictures"]
-        lines += [f"{b:<24} {a:<24} {count}" for b, a, count in found.flip_counts()]
+        lines += [f"{b:<24} {a:<24} {number}" for b, a, number in found.flip_counts()]
     if found.comparisons:
         lines += ["", f"{'day':<11} {'pass':>13} {'review':>13} {'fail':>13} {'flips':>7}"]
     for day, (before, now, flipped) in found.days().items():
@@ -113,8 +114,8 @@ def _lines(found: WhatIf, after: Inspector, limits: Limits, *, inference: bool) 
         lines.append(f"{day:<11} {cells} {flipped:>7}")
     if found.not_judged:
         lines += ["", f"not judged: {sum(found.not_judged.values())}"]
-    for why, count in found.not_judged.most_common(_REASONS):
-        lines.append(f"  {count} × {why}" if count > 1 else f"  {why}")
+    for why, number in found.not_judged.most_common(_REASONS):
+        lines.append(f"  {number} × {why}" if number > 1 else f"  {why}")
     if len(found.not_judged) > _REASONS:
         lines.append("  …")
     return lines

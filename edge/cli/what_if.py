@@ -53,9 +53,14 @@ class Comparison:
 
 @dataclass(slots=True)
 class WhatIf:
-    """All comparisons. `not_judged`: reasons, and how many pictures each concerns."""
+    """All comparisons.
+
+    - `inferred`: the number of pictures that a model judged again.
+    - `not_judged`: reasons, and how many pictures each concerns.
+    """
 
     comparisons: list[Comparison] = field(default_factory=list)
+    inferred: int = 0
     not_judged: Counter[str] = field(default_factory=Counter)
 
     @property
@@ -121,21 +126,23 @@ class Rejudge:
 
     def run(self, folder: Path, since: float | None) -> WhatIf:
         """All evidence in `folder`; without any, all pictures in it and below it."""
-        found = WhatIf()
-        for record in EvidenceReader(folder).records(since):
+        found, reader = WhatIf(), EvidenceReader(folder)
+        for record in reader.records(since):
             try:
-                found.comparisons.append(self._compare(record))
-            except (_NotJudgedError, EdgeInspectError, ValidationError) as error:
+                found.comparisons.append(self._compare(record, found))
+            except (EdgeInspectError, ValidationError) as error:
                 found.not_judged[_why(error, record)] += 1
-        if not found.comparisons and not found.not_judged:
-            for path in _other_pictures(folder):
-                try:
-                    found.comparisons.append(self._compare_other(path))
-                except EdgeInspectError as error:
-                    found.not_judged[str(error)] += 1
+        if next(reader.records(), None) is not None:
+            return found
+        for path in _other_pictures(folder):
+            try:
+                found.comparisons.append(self._compare_other(path))
+                found.inferred += 1
+            except EdgeInspectError as error:
+                found.not_judged[str(error)] += 1
         return found
 
-    def _compare(self, record: EvidenceRecord) -> Comparison:
+    def _compare(self, record: EvidenceRecord, found: WhatIf) -> Comparison:
         if record.verdict == "error":
             raise _NotJudgedError("verdicts of error: their cause is not in the picture")
         result = record.result or {}
@@ -147,6 +154,7 @@ class Rejudge:
             judgement = decide_again(record, self._limits.over(recorded_thresholds(record)))
         if judgement is None:
             judgement = self._judge(record, recorded=recorded)
+            found.inferred += 1
         day = datetime.fromtimestamp(record.time_ms / 1000, UTC).date().isoformat()
         after = Opinion(judgement.outcome, judgement.label, judgement.score)
         return Comparison(record.path(), record.id, record.camera, day, before, after)

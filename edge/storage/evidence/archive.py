@@ -3,7 +3,6 @@ a verdict."""
 
 import contextlib
 import logging
-import os
 import queue
 import threading
 from collections.abc import Callable, Sequence
@@ -38,7 +37,6 @@ _QUEUE = 64  # verdicts
 _QUEUE_BYTES = 24 * 2**20  # in memory: four raw frames of 1080p; one verdict may have more
 _PAUSE_S = 0.002  # between steps of counting, so that inspection gets Python's lock
 _LIMITS_S = 3600.0  # age passes without a new picture too
-_NICE = 10  # verdicts go first on a busy processor
 
 
 class ProtectedRecords(Protocol):
@@ -165,8 +163,6 @@ class Archive:
 
     def run(self) -> None:
         """Until closed."""
-        with contextlib.suppress(OSError):  # a sandbox may forbid it
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)
         try:
             self._write_all()
         finally:

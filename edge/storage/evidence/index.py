@@ -139,12 +139,13 @@ class EvidenceIndex:
         waiting = self._oldest.setdefault(camera, deque())
         if protected:
             waiting.clear()
-        if not waiting and self._list_oldest(camera, waiting, protected=protected):
-            return ""
-        while waiting:
-            oldest = waiting.popleft()
-            if protected or self._may_go(oldest.id, oldest.stem):
-                return self._delete(camera, oldest)
+        for _ in range(2):  # what was listed before may be labelled by now
+            if not waiting and self._list_oldest(camera, waiting, protected=protected):
+                return ""
+            while waiting:
+                oldest = waiting.popleft()
+                if protected or self._may_go(oldest.id, oldest.stem):
+                    return self._delete(camera, oldest)
         return None
 
     def delete_days(self, since: str, before: str) -> None:
