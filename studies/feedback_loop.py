@@ -34,7 +34,7 @@ from trainer.audit import audit_dataset
 from trainer.data import load_dataset
 from trainer.data.manifest import MANIFEST
 from trainer.data.split import choose_groups
-from trainer.evaluation import auroc
+from trainer.evaluation import auroc, thresholds_for
 from trainer.evaluation.finalize import ScoredPicture
 from trainer.report.run_comparison import compare_runs
 from trainer.report.run_data import read_run_data
@@ -44,10 +44,12 @@ WAIT_S = 1800.0
 CONFIG = """\
 station: study
 model: {{path: model.tflite}}
-cameras: [{{id: top, source: "replay:pool", rate: 20}}]
+cameras: [{{id: top, source: "replay:pool", rate: 4}}]
 mqtt: {{host: 127.0.0.1, port: {port}, embedded: true}}
 outbox: {{path: state/outbox.db}}
-archive: {{enabled: true, path: state/archive, keep: [pass, review, fail, error], max_mb: 4096}}
+archive:
+  {{enabled: true, path: state/archive, keep: [pass, review, fail, error], max_mb: 4096}}
+decision: {{reject_at: {reject_at}, review_from: {review_from}}}
 """
 USUAL = ("--network", "baseline")
 
@@ -91,9 +93,15 @@ def command(*words: str, cwd: Path | None = None, codes: tuple[int, ...] = (0,))
     return done.stdout
 
 
-def judge(box: Path, pictures: int, port: int) -> list[dict[str, Any]]:
-    """Runs the daemon until it has judged and kept the whole pool; returns its verdicts."""
-    (box / "config.yaml").write_text(CONFIG.format(port=port), encoding="utf-8")
+def judge(box: Path, run: Path, pictures: int, port: int) -> list[dict[str, Any]]:
+    """Runs the daemon until it has judged and kept the whole pool; returns its verdicts.
+
+    The thresholds come from the validation set of `run`: a model that has not learned has none.
+    """
+    rows = read_run_data(run).validation
+    at = thresholds_for([row.score for row in rows], [row.label != "ok" for row in rows])
+    text = CONFIG.format(port=port, reject_at=at.reject_at, review_from=at.review_from)
+    (box / "config.yaml").write_text(text, encoding="utf-8")
     log = (box / "daemon.log").open("w", encoding="utf-8")
     daemon = subprocess.Popen(
         [sys.executable, "-m", "edge", "run", "-c", "config.yaml"], cwd=box, stderr=log
@@ -207,17 +215,19 @@ def main() -> int:
     if not (before / "report.html").exists():
         command("trainer", str(old), "-o", str(before), *seeds, *options, codes=(0, 1))
     if not (box / "model.tflite").exists():
-        files = ("--data", str(old), "-o", str(box / "model.tflite"))
+        files = ("--data", str(old), "-o", str(box / "model.tflite"), "--allow-unlearned")
         command("converter", str(before / "model.keras"), *files)
     if not new.exists():
-        found = judge(box, len(truth), args.port)
+        found = judge(box, before, len(truth), args.port)
         wrong = wrong_ones(found, truth)[: args.wrong]
         label(box, wrong)
         print(command("edge", "export", "-o", str(new), "--labelled", cwd=box))
         (folder / "wrong.json").write_text(json.dumps({"judged": len(found), "wrong": wrong}))
     if not (after / "report.html").exists():
         test = ("--test-from", str(old))
-        command("trainer", str(old), str(new), "-o", str(after), *test, *seeds, *options)
+        command(
+            "trainer", str(old), str(new), "-o", str(after), *test, *seeds, *options, codes=(0, 1)
+        )
     pairs = list(zip(seed_runs(before, args.seeds), seed_runs(after, args.seeds)))
     for first, second in pairs:
         print(compare_runs(first, second).as_text(), "\n", flush=True)

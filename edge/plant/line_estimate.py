@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
-from edge.plant.estimate import Estimate, Judged, Look, estimate_rates
+from edge.plant.estimate import estimate_rates
+from edge.plant.estimate_values import Estimate, Judged, Look
 from edge.storage import Label
 
 _NEVER = 2.0**36  # seconds since the epoch; the year 4147

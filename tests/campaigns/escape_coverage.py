@@ -14,7 +14,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edge.plant.estimate import Judged, Look, Share, estimate_rates
+from edge.plant.estimate import estimate_rates
+from edge.plant.estimate_values import Judged, Look, Share
 
 REQUIRED = 0.93
 

@@ -31,6 +31,7 @@ from trainer.audit.shortcut_features import find_shortcuts, lighting_by_label
 from trainer.data import Dataset
 from trainer.data.folder_layout import find_pictures
 from trainer.data.manifest import MANIFEST, read_manifest
+from trainer.data.merged_set import MergedPicture, Source
 
 Progress = Callable[[str, int, int], None]
 
@@ -60,6 +61,17 @@ def audit_items(root: Path) -> list[AuditItem]:
     return [
         AuditItem(found.paths[file], file, label, sides.get(file, ""), groups.get(file))
         for file, label in sorted(found.labels.items())
+    ]
+
+
+def merged_items(sources: Sequence[Source], pictures: Sequence[MergedPicture]) -> list[AuditItem]:
+    """The pictures of several data sets, as one training has them."""
+    listed = any((source.root / MANIFEST).exists() for source in sources)
+    return [
+        AuditItem(
+            one.path, one.target, one.label, one.set_name or "", one.group if listed else None
+        )
+        for one in pictures
     ]
 
 

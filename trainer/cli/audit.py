@@ -7,9 +7,17 @@ import json
 from pathlib import Path
 
 from edge.core.errors import EXIT_DONE, EXIT_NO, DatasetError
-from trainer.audit import Audit, AuditOptions, audit_dataset, audit_items, audit_text
+from trainer.audit import (
+    Audit,
+    AuditOptions,
+    audit_dataset,
+    audit_items,
+    audit_text,
+    merged_items,
+)
 from trainer.core import Display
 from trainer.data.folder_layout import find_pictures
+from trainer.data.merged_set import merge_plan, read_sources
 
 
 def audit_parser() -> argparse.ArgumentParser:
@@ -20,7 +28,16 @@ def audit_parser() -> argparse.ArgumentParser:
         "Exit code 1 when there is a leak or an unreadable picture.",
     )
     parser.set_defaults(command="audit")
-    parser.add_argument("dataset", metavar="DATASET", type=Path)
+    parser.add_argument(
+        "datasets",
+        metavar="DATASET",
+        type=Path,
+        nargs="+",
+        help="several: as one training has them",
+    )
+    parser.add_argument(
+        "--test-from", metavar="DATASET", type=Path, help="as in a training on several data sets"
+    )
     parser.add_argument("--json", dest="json_file", metavar="FILE", type=Path, help="everything")
     parser.add_argument(
         "--suggest", metavar="FILE", type=Path, help="writes a manifest.csv with inferred groups"
@@ -34,17 +51,25 @@ def audit_parser() -> argparse.ArgumentParser:
 
 def run_audit(args: argparse.Namespace) -> int:
     """Runs the audit and writes the files. Returns the exit code; raises EdgeInspectError."""
+    roots: list[Path] = args.datasets
+    items = None
+    if len(roots) > 1:
+        if args.suggest is not None:
+            raise DatasetError("--suggest writes the manifest of one data set; audit each alone")
+        sources = read_sources(roots, args.ok_label)
+        items = merged_items(sources, merge_plan(sources, test_from=args.test_from))
     with Display() as display:
         options = AuditOptions(ok_label=args.ok_label, thorough=args.thorough)
-        audit = audit_dataset(args.dataset, options, display.working)
+        audit = audit_dataset(Path(" and ".join(map(str, roots))), options, display.working, items)
         display.say(audit_text(audit))
-        left_out = find_pictures(args.dataset).left_out_text()
-        if left_out:
-            display.say(f"\n{left_out}")
+        for root in roots:
+            left_out = find_pictures(root).left_out_text()
+            if left_out:
+                display.say(f"\n{left_out}")
     if args.json_file is not None:
         write_text(args.json_file, json.dumps(audit.as_json(), indent=1) + "\n")
     if args.suggest is not None:
-        write_text(args.suggest, suggested_manifest(args.dataset, audit))
+        write_text(args.suggest, suggested_manifest(roots[0], audit))
     return EXIT_NO if audit.refused else EXIT_DONE
 
 

@@ -14,7 +14,7 @@ from edge.core.output import prepare_output
 EXIT_INTERRUPTED = 130  # the exit code of a shell for a program that Ctrl-C ended
 EPILOG = """\
 commands other than training:
-  edge-train audit DATASET            copies, leaks, wrong labels in a data set
+  edge-train audit DATASET...         copies, leaks, wrong labels in a data set
   edge-train elpv -o DIR              solar-cell pictures to try it with
   edge-train paint DATASET -o DIR     a set with painted defects, for a start without real ones
   edge-train compare RUN_A RUN_B      two runs side by side on the same test set

@@ -1,5 +1,8 @@
 """`edge-inspect export`: whole or not at all, into an empty folder, readable by edge-train."""
 
+import os
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +16,10 @@ from edge.core.errors import EdgeInspectError
 from edge.plant import ExportChoice, LabelRequest, plan_export
 from edge.storage import EvidenceReader
 from tests.support.records import RecordsOfABox
+from tests.support.waiting import wait_until
 from trainer.data.dataset import load_dataset
+
+ROOT = Path(__file__).parents[3]
 
 CONFIG = """\
 station: line1
@@ -176,3 +182,26 @@ def test_pictures_look_alike_up_to_noise(box: RecordsOfABox) -> None:
     assert look_alike(first, second)
     assert not look_alike(first, third)
     assert not look_alike(first, replace(third, folder=box.folder / "gone"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("files", [1, 6, 15])
+def test_a_kill_leaves_no_half_data_set(box: RecordsOfABox, files: int) -> None:
+    """Killed when so many files are written; the target is then not there, or whole."""
+    target, half = box.folder / "out", box.folder / ".out.unfinished"
+    words = [sys.executable, "-m", "edge", "export", "-o", "out", "--labelled"]
+    process = subprocess.Popen(words, cwd=box.folder, env={**os.environ, "PYTHONPATH": str(ROOT)})
+    wait_until(
+        lambda: len(list(half.rglob("*.png"))) >= files or process.poll() is not None,
+        "the export writes",
+        poll_s=0.001,
+    )
+    process.kill()
+    process.wait()
+    names = [label.id for label in box.labels.all()]
+    if target.exists():
+        assert len(load_dataset(target).samples) == 20
+    else:
+        assert all(box.labels.protected(name) for name in names)
+        assert run(box, "-o", str(target), "--labelled") == 0
+    assert not half.exists()

@@ -5,7 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
-from edge.plant.estimate import Estimate, Judged, Look, estimate_rates
+from edge.plant.estimate import estimate_rates
+from edge.plant.estimate_values import Estimate, Judged, Look
 from tests.campaigns.escape_coverage import CASES, REQUIRED, Case, covered
 
 GOOD, BAD = False, True

@@ -202,3 +202,24 @@ def test_two_data_sets_are_one_training_that_can_be_compared_and_converted(
     assert "24 pictures, 12 defective" in capsys.readouterr().out
     assert main(["evaluate", str(run / "model.keras"), str(run / "data")]) in (0, 1)
     assert main(both) in (0, 1)  # again into the same folder
+
+
+@pytest.mark.usefixtures("require_train")
+def test_the_audit_of_two_data_sets_finds_a_part_on_both_sides(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A test picture of the old set that the new set brings into training."""
+    for number, folder in enumerate(("train/ok", "train/dent", "test/ok", "test/dent")):
+        for at in range(6):
+            path = tmp_path / "old" / folder / f"{at}.png"
+            draw_picture(path, 100 * number + at, defective=folder.endswith("dent"))
+    draw_picture(tmp_path / "new" / "dent" / "again.png", 303, defective=True)
+    old, new, found = (str(tmp_path / name) for name in ("old", "new", "found.json"))
+    assert main(["audit", old, new, "--test-from", old, "--json", found]) == 1
+    leaks = json.loads(Path(found).read_text(encoding="utf-8"))["leaks"]
+    assert {leaks[0]["file"], leaks[0]["twin"]} == {
+        "test/dent/old/3.png",
+        "train/dent/new/again.png",
+    }
+    assert main(["audit", old, new, "--suggest", "m.csv"]) == 2
+    assert "--suggest writes the manifest of one data set" in capsys.readouterr().err
