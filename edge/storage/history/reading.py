@@ -13,7 +13,7 @@ _COLUMNS = "key, context, captured_ms, doubtful, part, texts, numbers"
 ROWS = f"SELECT {_COLUMNS} FROM verdict WHERE "  # noqa: S608  fixed words only
 
 Stored = tuple[int, int, int, int, str | None, str | None, bytes]  # the columns of ROWS
-_NO_CONTEXT = (0, b"", 0.0)  # restores nothing
+NO_CONTEXT = (0, b"", 0.0)  # restores nothing
 
 
 def open_for_reading(path: Path) -> sqlite3.Connection:
@@ -59,4 +59,4 @@ def _context(db: sqlite3.Connection, number: int) -> tuple[int, bytes, float]:
         "WHERE context.id = ?",
         (number,),
     ).fetchone()
-    return _NO_CONTEXT if found is None else found
+    return NO_CONTEXT if found is None else found
