@@ -23,7 +23,7 @@ def open_for_reading(path: Path) -> sqlite3.Connection:
     db = sqlite3.connect(f"{uri}?mode=ro", uri=True, timeout=_BUSY_S, isolation_level=None)
     try:
         db.execute("SELECT 1 FROM sqlite_master").fetchone()
-    except BaseException as error:
+    except sqlite3.Error as error:
         db.close()
         if not isinstance(error, sqlite3.OperationalError) or wal_of(path).exists():
             raise
