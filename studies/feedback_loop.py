@@ -1,12 +1,12 @@
 """Measures the way from wrong verdicts to a better model, with the commands that a plant uses.
 
     python -m studies.feedback_loop DATASET -o DIR [--wrong 100] [--seeds 3] [--pool 0.5]
-        [-- options of edge-train, by default --network baseline]
+        [-- options of edge-train in step 5, by default --network pretrained --frozen]
 
 1. The parts of train/ are divided: one half stays the old data set, the others are the pool. The
    test set is untouched: no step before the last one sees it.
-2. The old data set gives a weak model. A box (`edge-inspect run`, with its archive and an embedded
-   broker) judges each picture of the pool.
+2. The old data set gives a weak model, the plain CNN. A box (`edge-inspect run`, with its archive
+   and an embedded broker) judges each picture of the pool.
 3. `--wrong` wrong verdicts, in the order of the box, get their true label (`edge-inspect label`):
    defects that pass, good parts that fail or go to review.
 4. `edge-inspect export --labelled` makes the new data set.
@@ -30,7 +30,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.audit import audit_dataset
 from trainer.data import load_dataset
 from trainer.data.manifest import MANIFEST
 from trainer.data.split import choose_groups
@@ -51,7 +50,8 @@ archive:
   {{enabled: true, path: state/archive, keep: [pass, review, fail, error], max_mb: 4096}}
 decision: {{reject_at: {reject_at}, review_from: {review_from}}}
 """
-USUAL = ("--network", "baseline")
+WEAK = ("--network", "baseline")
+USUAL = ("--network", "pretrained", "--frozen", "--no-baseline")
 
 
 def divide(dataset: Path, folder: Path, share: float) -> dict[str, str]:
@@ -185,6 +185,14 @@ def difference_over_seeds(pairs: list[tuple[Path, Path]]) -> dict[str, Any]:
     }
 
 
+def audited(run: Path) -> tuple[list[dict[str, Any]], list[str]]:
+    """The leaks that the audit of a run left in, and the test pictures that it set aside."""
+    found = read_run_data(run).spec.data["audit"]
+    set_aside = set(found["set_aside"])
+    left = [one for one in found["leaking"] if not {one["file"], one["twin"]} & set_aside]
+    return left, sorted(set_aside)
+
+
 def _by_content(run: Path) -> dict[str, ScoredPicture]:
     return {row.sha256: row for row in read_run_data(run).test}
 
@@ -211,18 +219,20 @@ def main() -> int:
     box, old, new = folder / "box", folder / "old", folder / "new"
     truth = divide(args.dataset, folder, args.pool)
     seeds = ("--seeds", str(args.seeds)) if args.seeds > 1 else ()
-    before, after = folder / "run-old", folder / "run-new"
-    if not (before / "report.html").exists():
-        command("trainer", str(old), "-o", str(before), *seeds, *options, codes=(0, 1))
+    weak, before, after = (folder / f"run-{name}" for name in ("weak", "old", "new"))
+    if not (weak / "report.html").exists():
+        command("trainer", str(old), "-o", str(weak), *WEAK, codes=(0, 1))
     if not (box / "model.tflite").exists():
         files = ("--data", str(old), "-o", str(box / "model.tflite"), "--allow-unlearned")
-        command("converter", str(before / "model.keras"), *files)
+        command("converter", str(weak / "model.keras"), *files)
     if not new.exists():
-        found = judge(box, before, len(truth), args.port)
+        found = judge(box, weak, len(truth), args.port)
         wrong = wrong_ones(found, truth)[: args.wrong]
         label(box, wrong)
         print(command("edge", "export", "-o", str(new), "--labelled", cwd=box))
         (folder / "wrong.json").write_text(json.dumps({"judged": len(found), "wrong": wrong}))
+    if not (before / "report.html").exists():
+        command("trainer", str(old), "-o", str(before), *seeds, *options, codes=(0, 1))
     if not (after / "report.html").exists():
         test = ("--test-from", str(old))
         command(
@@ -231,17 +241,19 @@ def main() -> int:
     pairs = list(zip(seed_runs(before, args.seeds), seed_runs(after, args.seeds)))
     for first, second in pairs:
         print(compare_runs(first, second).as_text(), "\n", flush=True)
-    leaks = audit_dataset(after / "data").leaks
+    leaks, set_aside = audited(after)
     result = {
         **json.loads((folder / "wrong.json").read_text()),
         "pool": len(truth),
         "counts": load_dataset(after / "data").counts(),
         "auroc": difference_over_seeds(pairs),
         "figures": [compare_runs(*pair).as_json()["figures"] for pair in pairs],
-        "leaks": [leak.as_json() for leak in leaks],
+        "set_aside": set_aside,
+        "leaks": leaks,
     }
     (folder / "result.json").write_text(json.dumps(result, indent=1) + "\n")
-    print(json.dumps(result["auroc"], indent=1), f"\n{len(leaks)} parts on both sides")
+    print(json.dumps(result["auroc"], indent=1), f"\nset aside: {set_aside}")
+    print(f"{len(leaks)} pairs of pictures show a part on both sides")
     return int(bool(leaks))
 
 

@@ -1,13 +1,14 @@
 """The commands over history, evidence and labels. All transports and the command line call them."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from datetime import datetime
+from itertools import chain
 from typing import Any, Protocol
 
 from edge.config import ArchiveConfig
 from edge.core.messages import rfc3339
-from edge.core.times import local_time
+from edge.plant.known_verdict import KnownVerdict, why_no_picture
 from edge.plant.line_estimate import Counts, LineEstimate, estimate_line
 from edge.plant.record_ids import MOST_SHOWN, digits_of, the_only, times_of, unknown, whole_id
 from edge.plant.record_values import (
@@ -23,7 +24,7 @@ from edge.plant.record_values import (
 )
 from edge.storage import (
     EvidenceReader,
-    EvidenceRecord,
+    HistoryError,
     HistoryQuery,
     HistoryRow,
     Label,
@@ -80,35 +81,26 @@ class RecordsService:
 
     def show(self, name: str) -> Shown:
         """All that is known of one verdict."""
-        name = self._id(name)
-        row, kept = self._history.by_id(name), self._pictures().find(name)
-        label, actions = self._labels.of(name), self._labels.actions(name)
-        if row is None and kept is None and not actions:
-            raise UnknownRecordError(unknown(name))
-        result = row.body if row is not None else kept.result if kept is not None else None
-        made_at = _made_at(name)
+        known = self._known(name)
+        row, kept, truth = known.row, known.kept, known.truth
         return Shown(
-            name,
-            result,
-            None if label is None else label.label,
-            actions,
-            made_at,
+            known.id,
+            known.body,
+            None if truth is None else truth.label,
+            known.actions,
+            known.made_at,
             row is not None and row.doubtful,
             row is not None,
-            _evidence(kept),
-            str(kept.path(0)) if kept is not None else self._why_no_picture(result, made_at),
+            known.evidence(),
+            self._why_no_picture(known) if kept is None else str(kept.path(0)),
         )
 
     def picture(self, name: str, number: int = 1) -> Picture:
         """A kept picture of a verdict; `number`: of a part's frame, from 1."""
-        name = self._id(name)
-        kept = self._pictures().find(name)
+        known = self._known(name)
+        name, kept = known.id, known.kept
         if kept is None:
-            row = self._history.by_id(name)
-            if row is None and not self._labels.actions(name):
-                raise UnknownRecordError(unknown(name))
-            why = self._why_no_picture(None if row is None else row.body, _made_at(name))
-            raise UnknownRecordError(f"{name}: {why}")
+            raise UnknownRecordError(f"{name}: {self._why_no_picture(known)}")
         if not 1 <= number <= len(kept.frames):
             raise UnknownRecordError(
                 f"{name}: has no picture {number}; {len(kept.frames)} of it are kept"
@@ -127,22 +119,21 @@ class RecordsService:
             raise RequestError(f"label: {problem}")
         at = rfc3339(self._now())
         given, remarks = [], []
-        for name in dict.fromkeys(self._id(one) for one in request.ids):
-            label, known = self._with_facts(
-                Label(name, request.label, at, request.by, request.note)
-            )
-            given.append(label)
-            if known and request.label not in known:
+        found = {known.id: known for known in map(self._known, request.ids)}
+        for name, known in found.items():
+            given.append(known.with_facts(Label(name, request.label, at, request.by, request.note)))
+            if known.known_labels and request.label not in known.known_labels:
                 remarks.append(
-                    f"the model knows no label {request.label!r} (it knows {', '.join(known)}); "
-                    "the label is kept all the same, and training makes a class of it"
+                    f"the model knows no label {request.label!r} (it knows "
+                    f"{', '.join(known.known_labels)}); the label is kept all the same, and "
+                    "training makes a class of it"
                 )
         self._labels.add(given)
         return Labelled(tuple(given), tuple(dict.fromkeys(remarks)))
 
     def undo(self, request: UndoRequest) -> Labelled:
         """Takes back all, or none."""
-        names = list(dict.fromkeys(self._id(one) for one in request.ids))
+        names = list(dict.fromkeys(self._id(one)[0] for one in request.ids))
         at = rfc3339(self._now())
         return Labelled(tuple(self._labels.undo(names, at=at, by=request.by, note=request.note)))
 
@@ -181,88 +172,47 @@ class RecordsService:
         fitting.sort(key=lambda row: -row.seq)
         yield from fitting[: query.of_model.limit]
 
-    def _id(self, text: str) -> str:
-        digits = digits_of(text)
-        return whole_id(digits) or the_only(text, digits, self._names_from(digits))
+    def _known(self, text: str) -> KnownVerdict:
+        """What is known of a verdict. While the history cannot be read, picture and labels count.
 
-    def _names_from(self, digits: str) -> Iterator[str]:
-        """The ids of that time: of labels, kept pictures, and remembered verdicts."""
+        Raises UnknownRecordError when nothing is known, and HistoryError when only the history
+        could know it.
+        """
+        name, fault = self._id(text)
+        row = None
+        try:
+            row = self._history.by_id(name)
+        except HistoryError as error:
+            fault = error
+        kept, truth = self._pictures().find(name), self._labels.of(name)
+        known = KnownVerdict(name, row, kept, truth, self._labels.actions(name))
+        if row is None and kept is None and not known.actions:
+            raise fault or UnknownRecordError(unknown(name))
+        return known
+
+    def _id(self, text: str) -> tuple[str, HistoryError | None]:
+        """The whole id, and why the history could not be asked for it."""
+        digits = digits_of(text)
+        if (name := whole_id(digits)) is not None:
+            return name, None
+        try:
+            rows = self._history.by_prefix(digits, MOST_SHOWN + 1)
+        except HistoryError as error:
+            try:
+                return the_only(text, digits, self._names_beside_history(digits)), error
+            except UnknownRecordError:
+                raise error from None
+        names = chain(self._names_beside_history(digits), (row.body["id"] for row in rows))
+        return the_only(text, digits, names), None
+
+    def _names_beside_history(self, digits: str) -> Iterator[str]:
+        """The ids of labels, and of kept pictures of that time."""
         first, last = times_of(digits)
         yield from (label.id for label in self._labels.all())
         yield from (record.id for record in self._pictures().records(first, last + 0.001))
-        yield from (row.body["id"] for row in self._history.by_prefix(digits, MOST_SHOWN + 1))
 
-    def _with_facts(self, label: Label) -> tuple[Label, Sequence[str]]:
-        """The label with the facts of its verdict, and the labels that its model knows."""
-        row, kept = self._history.by_id(label.id), self._pictures().find(label.id)
-        before = self._labels.of(label.id)
-        body = row.body if row is not None else kept.result if kept is not None else None
-        if body is None and before is not None:
-            earlier = replace(before, label=label.label, at=label.at, by=label.by, note=label.note)
-            return earlier, ()
-        if body is None and kept is None:
-            raise UnknownRecordError(unknown(label.id))
-        sampled = kept is not None and "sample" in kept.why
-        if kept is None and before is not None:
-            sampled = before.sampled  # its picture was there when it was labelled first
-        rate = kept.pass_sample if kept is not None else row.pass_sample if row is not None else 0.0
-        if body is None:  # a picture of an earlier version
-            assert kept is not None
-            return replace(
-                label,
-                verdict=kept.verdict,
-                camera=kept.camera,
-                captured_at=rfc3339(kept.time_ms / 1000),
-            ), ()
-        return replace(
-            label,
-            verdict=body["verdict"],
-            score=body["score"],
-            camera=body["camera"],
-            part=body["part"],
-            captured_at=body["captured_at"],
-            pass_sample=rate,
-            sampled=sampled,
-            model=body["model"] and body["model"]["sha256"],
-        ), tuple(body["probabilities"])
-
-    def _why_no_picture(self, result: dict[str, Any] | None, made_at: float) -> str:
-        """Whether the budget has removed it, or it was never kept."""
-        archive = self._archive()
-        if not archive.enabled:
-            return "no pictures are kept on this box; set archive.enabled: true"
-        oldest = next(self._pictures().records(), None)
-        if oldest is not None and made_at >= oldest.time_ms / 1000:
-            return (
-                "no picture of it was kept; archive.keep, near_threshold and pass_sample say "
-                "which are"
-            )
-        since = (
-            "" if oldest is None else f"; the oldest kept is of {local_time(oldest.time_ms / 1000)}"
-        )
-        was = "was kept at" if result and result["verdict"] in archive.keep else "if kept, was of"
-        return (
-            f"its picture {was} {local_time(made_at)} and the budget has removed it "
-            f"(archive.max_mb, max_age_d, min_free_mb){since}"
-        )
-
-
-def _made_at(name: str) -> float:
-    return times_of(name.replace("-", ""))[0]
-
-
-def _evidence(kept: EvidenceRecord | None) -> dict[str, Any] | None:
-    if kept is None:
-        return None
-    return {
-        "why": list(kept.why),
-        "pass_sample": kept.pass_sample,
-        "view": kept.view,
-        "judged_on": dict(kept.judged_on),
-        "folder": str(kept.folder),
-        "frames": [asdict(frame) for frame in kept.frames],
-        "fault": kept.fault,
-    }
+    def _why_no_picture(self, known: KnownVerdict) -> str:
+        return why_no_picture(known, self._archive(), self._pictures())
 
 
 def _fits(row: HistoryRow, query: HistoryQuery) -> bool:

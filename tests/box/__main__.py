@@ -23,6 +23,7 @@ STEPS: tuple[Step, ...] = (
     versions.install_without_systemd_running,
     service.boots_and_waits_for_a_model,
     service.starts_when_the_model_comes,
+    service.remembers_for_the_group,
     service.is_shut_in,
     service.comes_back_after_kill,
     service.comes_back_after_a_hang,

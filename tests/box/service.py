@@ -1,11 +1,13 @@
 """The service: without a model, after a kill, a hang, a mistake, and without a broker."""
 
+import json
 import re
 from pathlib import Path
 
 from tests.box import plant
 from tests.box.machine import Box, wait_for
 
+CONFIG = "/etc/edge-inspect/config.yaml"
 MOST_EXPOSED = 1.5
 
 
@@ -39,6 +41,37 @@ def starts_when_the_model_comes(box: Box) -> str:
         f"active after {took:.0f} s\nStatus: {plant.shown(box, 'StatusText')}\n"
         f"verdicts at the plant: {dict(plant.verdicts(box.root))}"
     )
+
+
+def remembers_for_the_group(box: Box) -> str:
+    """A user of the group asks for verdicts and labels one, through the socket while the service
+    runs and on the files while it is stopped. A user outside is told of the group."""
+    box("id operator || useradd -m -G edge-inspect operator; id visitor || useradd -m visitor")
+    asked = f"edge-inspect %s -c {CONFIG}"
+
+    def ask(words: str) -> str:
+        return box(f"runuser -u operator -- {asked % words}")[1]
+
+    socket = box("stat -c '%a %U:%G' /run/edge-inspect/api.sock")[1]
+    assert socket == "660 edge-inspect:edge-inspect", socket
+    wait_for(
+        "the history has verdicts", lambda: ask("history --limit 1 --json").startswith("{"), 30
+    )
+    name = json.loads(ask("history --limit 1 --json").splitlines()[-1])["id"]
+    said = ask(f"label {name} dent --by operator")
+    assert "labelled dent by operator" in ask(f"show {name}")
+    code, refused = box(f"runuser -u visitor -- {asked % 'history'}", check=False)
+    assert code != 0, refused
+    box("systemctl stop edge-inspect", seconds=120)
+    assert box("ls /run/edge-inspect/api.sock", check=False)[0] != 0
+    assert name in ask("history --truth dent --json")
+    undone = ask(f"label --undo {name}")
+    box("systemctl start edge-inspect", seconds=120)
+    wait_for("it answers again", lambda: name not in ask("history --truth dent --json"), 30)
+    mode = box("stat -c '%a %U:%G' /var/lib/edge-inspect/labels.jsonl")[1]
+    assert mode == "660 edge-inspect:edge-inspect", mode
+    plant.more_verdicts(box.root, 20)
+    return f"{said}\n{undone}\nsocket and labels: mode {mode}\na visitor: {refused}"
 
 
 def is_shut_in(box: Box) -> str:

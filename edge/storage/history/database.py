@@ -119,7 +119,7 @@ class HistoryDatabase:
                 self._begun = True
                 if min(one.seq for one, _ in packed) <= self.newest_number:
                     self._base = self._highest  # the outbox counts from 1 again
-            added = self._insert(db, packed, counts=True)
+            added = self._insert(db, packed)
             self._aggregates.write(db)
             gone = self._drop_old(db, now)
             self._aggregates.drop_old(db, now, self.settings.max_bytes)
@@ -133,11 +133,11 @@ class HistoryDatabase:
             shrinks = self._shrink(budget)
         return shrinks or gone >= _DROPPED_ROWS or dropped >= _DROPPED_ROWS
 
-    def add_salvaged(self, bodies: Sequence[HistoryBody], *, counts: bool) -> int:
-        """One commit with verdicts of a damaged file; returns how many were missing here.
-        `counts`: whether the minute aggregates count them. Raises HistoryError."""
+    def add_salvaged(self, bodies: Sequence[HistoryBody]) -> int:
+        """One commit with verdicts of a damaged file; returns how many were missing here. Raises
+        HistoryError."""
         with translate_errors(self._path, "written"), self._commit() as db:
-            added = self._insert(db, self._packed(bodies), counts=counts)
+            added = self._insert(db, self._packed(bodies))
             self._aggregates.write(db)
         self.rows += added
         return added
@@ -220,11 +220,7 @@ class HistoryDatabase:
         return packed
 
     def _insert(
-        self,
-        db: sqlite3.Connection,
-        bodies: Sequence[tuple[PackedBody, HistoryBody]],
-        *,
-        counts: bool,
+        self, db: sqlite3.Connection, bodies: Sequence[tuple[PackedBody, HistoryBody]]
     ) -> int:
         """Inserts verdicts whose numbers are not there yet; returns how many."""
         added = 0
@@ -240,8 +236,7 @@ class HistoryDatabase:
             added += 1
             self._highest = max(self._highest, key)
             minute = one.captured_ms // _MINUTE_MS
-            if counts:
-                self._aggregates.count(minute, context.series, *_measures(one, body))
+            self._aggregates.count(minute, context.series, *_measures(one, body))
             for when in {minute, one.made_ms // _MINUTE_MS}:
                 first, last = spans.get(when, (key, key))
                 spans[when] = min(first, key), max(last, key)
@@ -302,7 +297,7 @@ class HistoryDatabase:
         (free,) = self._db.execute("PRAGMA freelist_count").fetchone()
         if pages <= budget + _SLACK_PAGES or free <= _SLACK_PAGES:
             return False
-        self._db.execute(f"PRAGMA incremental_vacuum({_SHRINK_PAGES})").fetchall()
+        self._db.executescript(f"PRAGMA incremental_vacuum({_SHRINK_PAGES})")  # to its end
         return bool(free > _SHRINK_PAGES + _SLACK_PAGES)
 
 

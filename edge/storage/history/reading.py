@@ -13,7 +13,7 @@ _COLUMNS = "key, context, captured_ms, doubtful, part, texts, numbers"
 ROWS = f"SELECT {_COLUMNS} FROM verdict WHERE "  # noqa: S608  fixed words only
 
 Stored = tuple[int, int, int, int, str | None, str | None, bytes]  # the columns of ROWS
-_NO_CONTEXT = (0, b"", 0.0)  # restores nothing
+NO_CONTEXT = (0, b"", 0.0)  # restores nothing
 
 
 def open_for_reading(path: Path) -> sqlite3.Connection:
@@ -23,7 +23,7 @@ def open_for_reading(path: Path) -> sqlite3.Connection:
     db = sqlite3.connect(f"{uri}?mode=ro", uri=True, timeout=_BUSY_S, isolation_level=None)
     try:
         db.execute("SELECT 1 FROM sqlite_master").fetchone()
-    except BaseException as error:
+    except sqlite3.Error as error:
         db.close()
         if not isinstance(error, sqlite3.OperationalError) or wal_of(path).exists():
             raise
@@ -59,4 +59,4 @@ def _context(db: sqlite3.Connection, number: int) -> tuple[int, bytes, float]:
         "WHERE context.id = ?",
         (number,),
     ).fetchone()
-    return _NO_CONTEXT if found is None else found
+    return NO_CONTEXT if found is None else found

@@ -7,20 +7,22 @@ of these is kept.
 
 import contextlib
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from edge.storage.history.aggregates import Sum
+from edge.storage.history.carve import Row, rows
 from edge.storage.history.contexts import Series
 from edge.storage.history.database import HistoryDatabase
-from edge.storage.history.reading import ROWS, Stored, open_for_reading, restored
+from edge.storage.history.packing import restore
+from edge.storage.history.reading import NO_CONTEXT, open_for_reading, packed_of
+from edge.storage.history.records import HistoryBody
 from edge.storage.history.schema import translate_errors
 from edge.storage.history.scores import read_scores
 from edge.storage.outbox.recovery.quarantine import set_log_aside, sync_folder, unused_name
 
 _STEP = 500  # rows
-_MINUTE_MS = 60_000
-_HIGHEST = 2**62
+_VERDICT_COLUMNS, _CONTEXT_COLUMNS, _SERIES_COLUMNS = 8, 4, 7  # schema.py
 _UNREADABLE = (sqlite3.Error, OSError, ValueError, TypeError, OverflowError)
 
 
@@ -63,80 +65,56 @@ def highest_base(path: Path) -> int:
 def salvage(path: Path, into: HistoryDatabase) -> Iterator[int]:
     """Saves the verdicts and aggregates of a damaged file in steps; yields the number of each.
 
-    The minute aggregates from its oldest verdict on are counted again. Raises HistoryError when
-    `into` cannot be written, and nothing else.
+    Saved verdicts are counted again. The aggregates of earlier minutes are copied as far as SQLite
+    reads them. Raises HistoryError when `into` cannot be written, and nothing else.
     """
-    try:
-        db = open_for_reading(path)
-    except _UNREADABLE:
-        return
-    with contextlib.closing(db):
-        oldest = None
-        with contextlib.suppress(*_UNREADABLE):
-            found = db.execute("SELECT captured_ms FROM verdict ORDER BY key LIMIT 1").fetchone()
-            oldest = None if found is None else found[0] // _MINUTE_MS
-        for minutes in _minutes(db, oldest):
-            into.add_minutes(minutes)
-            yield 0
-        reached = 0
-        for rows in _upwards(db):
-            reached = rows[-1][0]
-            yield _save(db, rows, into, counts=oldest is not None)
-        for rows in _downwards(db, reached):
-            yield _save(db, rows, into, counts=oldest is not None)
+    contexts = _contexts(path)
+    bodies: list[HistoryBody] = []
+    for page in rows(path, _VERDICT_COLUMNS):
+        bodies += filter(None, (_body(row, contexts) for row in page))
+        if len(bodies) >= _STEP:
+            yield into.add_salvaged(bodies)
+            bodies = []
+    yield into.add_salvaged(bodies)
+    for minutes in _minutes(path):
+        into.add_minutes(minutes)
+        yield 0
 
 
-def _save(
-    db: sqlite3.Connection, rows: list[Stored], into: HistoryDatabase, *, counts: bool
-) -> int:
-    bodies = []
-    with contextlib.suppress(*_UNREADABLE):
-        for body in restored(db, rows):
-            if body is not None:
-                bodies.append(body)
-    return into.add_salvaged(bodies, counts=counts) if bodies else 0
+def _contexts(path: Path) -> dict[int, tuple[int, bytes, float]]:
+    """Base, template and pass_sample of each context."""
+    found: dict[int, tuple[int, bytes, float]] = {}
+    for page in rows(path, _CONTEXT_COLUMNS):
+        for number, (_, series, base, template) in page:
+            if isinstance(base, int) and isinstance(template, bytes):
+                found.setdefault(number, (base, template, series))
+    rates: dict[object, float] = {}
+    for page in rows(path, _SERIES_COLUMNS):
+        for number, values in page:
+            if isinstance(values[-1], int | float):
+                rates[number] = float(values[-1])
+    return {n: (base, template, rates.get(s, 0.0)) for n, (base, template, s) in found.items()}
 
 
-def _upwards(db: sqlite3.Connection) -> Iterator[list[Stored]]:
-    """Rows from the lowest key on, as far as they can be read."""
-    after = -1
-    with contextlib.suppress(*_UNREADABLE):
-        while rows := _fetch(db, "key > ? ORDER BY key", after):
-            yield rows
-            after = rows[-1][0]
+def _body(row: Row, contexts: Mapping[int, tuple[int, bytes, float]]) -> HistoryBody | None:
+    """The verdict in a row; None: it is none, or damaged."""
+    key, (_, context, captured_ms, _, doubtful, part, texts, numbers) = row
+    base, template, rate = contexts.get(context, NO_CONTEXT)
+    stored = key, context, captured_ms, doubtful, part, texts, numbers
+    with contextlib.suppress(*_UNREADABLE, AttributeError, KeyError):
+        return HistoryBody(restore(packed_of(stored, template, key - base)), rate, base)
+    return None
 
 
-def _downwards(db: sqlite3.Connection, reached: int) -> Iterator[list[Stored]]:
-    """Rows from the highest key down to `reached`, as far as they can be read."""
-    before = _HIGHEST
-    with contextlib.suppress(*_UNREADABLE):
-        while before > reached + 1 and (rows := _fetch(db, "key < ? ORDER BY key DESC", before)):
-            yield [row for row in rows if row[0] > reached]
-            before = rows[-1][0]
-
-
-def _fetch(db: sqlite3.Connection, where: str, bound: int) -> list[Stored]:
-    """At most `_STEP` rows; those before the first one that cannot be read."""
-    rows: list[Stored] = []
-    try:
-        rows.extend(db.execute(f"{ROWS} {where} LIMIT ?", (bound, _STEP)))
-    except _UNREADABLE:
-        if not rows:
-            raise
-    return rows
-
-
-def _minutes(db: sqlite3.Connection, before: int | None) -> Iterator[list[tuple[int, Series, Sum]]]:
-    """The minute aggregates before a minute; None: all."""
-    with contextlib.suppress(*_UNREADABLE):
+def _minutes(path: Path) -> Iterator[list[tuple[int, Series, Sum]]]:
+    """The minute aggregates, up to the first that cannot be read."""
+    with contextlib.suppress(*_UNREADABLE), contextlib.closing(open_for_reading(path)) as db:
         found = db.execute(
             "SELECT minute, camera, recipe, verdict, label, model, pass_sample, count, latency_us, "
-            "latency_max_us, scores FROM minute JOIN series ON series = id WHERE minute < ? "
-            "ORDER BY minute",
-            (_HIGHEST if before is None else before,),
+            "latency_max_us, scores FROM minute JOIN series ON series = id ORDER BY minute"
         )
-        while rows := found.fetchmany(_STEP):
+        while some := found.fetchmany(_STEP):
             yield [
                 (row[0], Series(*row[1:7]), Sum(row[7], row[8], row[9], read_scores(row[10])))
-                for row in rows
+                for row in some
             ]

@@ -162,8 +162,8 @@ class HistoryWriter:
         self._stats = replace(self._stats, fault=fault, **self._file_stats())
         pause = _STEP_S if more else COMMIT_S
         if more or fault or self._queue:
-            full = len(self._queue) >= BATCH and not fault
-            self._wake_at(self._clock.tick() + (0.0 if full else pause))
+            hurries = self._closing or (len(self._queue) >= BATCH and not fault)
+            self._wake_at(0.0 if hurries else self._clock.tick() + pause)
 
     def _file_stats(self) -> dict[str, int]:
         db = self._db

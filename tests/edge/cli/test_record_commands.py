@@ -5,6 +5,7 @@ import io
 import json
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ from edge.web import LocalSocket
 from tests.conftest import WriteConfig
 from tests.support.records import RecordsOfABox, write_history
 
+NOBODY, GROUP = 65534, 4242
+
 
 class Command:
     """A box with a config.yaml, and its command line."""
@@ -32,6 +35,10 @@ class Command:
         for file in outbox.parent.glob("history.db*"):
             file.unlink()
         write_history(history_path(outbox), self.box.history.rows)
+        return self.again(*argv)
+
+    def again(self, *argv: str) -> tuple[int, str, str]:
+        """The same without writing the history anew."""
         code = main([argv[0], "-c", str(self._config), *argv[1:]])
         out, err = self._capsys.readouterr()
         return code, out, err
@@ -244,29 +251,64 @@ def test_a_user_who_may_not_read_passwords(
     )
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="needs a second user: run as root")
-def test_a_user_outside_the_group(
-    tmp_path: Path, write_config: WriteConfig, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """The sentence names the group and the command."""
-    config = write_config()
-    state = tmp_path / "state"
-    state.mkdir(mode=0o750, exist_ok=True)
-    for folder in (tmp_path, *tmp_path.parents):
-        if folder != Path("/") and not folder.stat().st_mode & 0o001:
-            folder.chmod(0o755)
-    config.chmod(0o644)
+@contextmanager
+def another_user(group: int) -> Iterator[None]:
+    """This process as a user of this group alone."""
     groups = os.getgroups()
     os.setgroups([])
-    os.setegid(65534)
-    os.seteuid(65534)
+    os.setegid(group)
+    os.seteuid(NOBODY)
     try:
-        code = main(["history", "-c", str(config)])
+        yield
     finally:
         os.seteuid(0)
         os.setegid(0)
         os.setgroups(groups)
-    assert code == 1
-    assert "your user may not read it; add yourself to the group edge-inspect" in (
-        capsys.readouterr().err
-    )
+
+
+def as_the_service_leaves_it(folder: Path) -> None:
+    """Owner, group and permissions of the state folder as systemd and the daemon set them."""
+    for path in (folder, *folder.rglob("*")):
+        os.chown(path, 0, GROUP)
+        if not path.is_socket():
+            path.chmod(0o750 if path.is_dir() else 0o640)
+    for path in folder.parents:
+        if path != Path("/") and not path.stat().st_mode & 0o001:
+            path.chmod(0o755)
+    (folder / "labels.jsonl").chmod(0o660)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs a second user: run as root")
+def test_a_user_of_the_group(run: Command) -> None:
+    """Reads history and pictures, labels and takes back; writes nothing else."""
+    name = run.box.judge("fail")
+    run.box.keep(name)
+    run.box.labels.prepare()
+    for command in ("history", "estimate"):  # also loads all modules: nobody may not read them
+        assert run(command)[0] == 0
+    as_the_service_leaves_it(run.box.folder)
+    with another_user(GROUP):
+        for argv in (
+            ("history", "--json"),
+            ("show", name),
+            ("label", name, "dent"),
+            ("label", "--undo", name),
+            ("estimate",),
+        ):
+            code, out, err = run.again(*argv)
+            assert (code, err) == (0, ""), argv
+            assert out
+    assert [one.what for one in run.box.labels.actions(name)] == ["label", "undo"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs a second user: run as root")
+def test_a_user_outside_the_group(run: Command) -> None:
+    """The sentence names the group and the command."""
+    run.box.judge("fail")
+    run.box.labels.prepare()
+    run("history")
+    as_the_service_leaves_it(run.box.folder)
+    with another_user(NOBODY):
+        code, out, err = run.again("history")
+    assert (code, out) == (1, "")
+    assert "your user may not read it; add yourself to the group edge-inspect" in err

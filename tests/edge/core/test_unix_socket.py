@@ -6,6 +6,7 @@ import socket
 import stat
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -64,7 +65,7 @@ def test_a_foreign_file_stays_as_it_is(tmp_path: Path, kind: str) -> None:
     """It is refused with the fix."""
     path, other = tmp_path / "api.sock", tmp_path / "other"
     other.write_text("mine")
-    make = {
+    make: dict[str, Callable[[], object]] = {
         "file": lambda: path.write_text("mine"),
         "folder": path.mkdir,
         "link": lambda: path.symlink_to(other),

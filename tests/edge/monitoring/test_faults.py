@@ -13,6 +13,7 @@ from edge.monitoring.faults import (
     camera_faults,
     config_faults,
     delivery_faults,
+    evidence_faults,
     history_faults,
     local_faults,
     machine_faults,
@@ -50,6 +51,7 @@ def every_fault() -> list[Fault]:
             ThreadFault("outbox", "has ended", ended, vital=True) for ended in (True, False)
         ),
         *plant_faults(["outputs.fail 27: cannot be set"], ["the archive failed"]),
+        *evidence_faults(["a picture cannot be kept; make room"]),
         *config_faults([], ["station"]),
         *local_faults("/run/edge-inspect/api.sock: is no socket; move it away"),
         *machine_faults(FAULTY_HOST),

@@ -12,6 +12,7 @@ from edge.cli.records_client import RecordsClient
 from edge.core.clock import Clock
 from edge.core.errors import EXIT_NO, EXIT_USAGE, RefusedError
 from edge.core.times import TimeError
+from edge.core.verdict import Outcome
 from edge.plant import (
     LabelRequest,
     RecordQuery,
@@ -22,8 +23,11 @@ from edge.plant import (
     UnknownRecordError,
     read_request,
 )
+from edge.storage import HistoryError, HistoryQuery, HistoryRow
 from edge.web import LocalSocket
-from tests.support.records import NOON, FileHistory, RecordsOfABox
+from tests.support.records import NOON, FakeHistory, FileHistory, RecordsOfABox
+
+KEPT_AND_LOST: tuple[tuple[Outcome, float], ...] = (("fail", 900), ("fail", 600), ("pass", 300))
 
 
 @pytest.fixture
@@ -189,6 +193,17 @@ def test_a_picture_that_the_budget_removed(records: Records, box: RecordsOfABox)
     assert "the budget has removed it (archive.max_mb, max_age_d, min_free_mb); the oldest" in text
     assert records.show(old).picture in text
     assert caught.value.exit_code == EXIT_NO
+
+
+def test_a_lost_picture_beside_older_ones(records: Records, box: RecordsOfABox) -> None:
+    """An older labelled picture is still there: a fail is either removed or was not written."""
+    old, lost, passed = (box.judge(what, ago_s=ago) for what, ago in KEPT_AND_LOST)
+    box.keep(old)
+    assert (
+        "and the budget has removed it (archive.max_mb, max_age_d, min_free_mb), or it could "
+        in (records.show(lost).picture)
+    )
+    assert records.show(passed).picture.startswith("no picture of it was kept; ")
 
 
 def test_a_picture_that_was_never_kept(records: Records, box: RecordsOfABox) -> None:
@@ -364,3 +379,38 @@ def test_a_query_survives_its_fields() -> None:
     assert RecordQuery.read(query.fields(), NOON + 1000) == query
     some = replace(query, of_model=replace(query.of_model, limit=5))
     assert RecordQuery.read(some.fields(), NOON) == some
+
+
+class BrokenHistory(FakeHistory):
+    """A history that cannot be read."""
+
+    def by_id(self, name: str) -> HistoryRow | None:
+        """Raises HistoryError."""
+        raise HistoryError("history.db: the history cannot be read")
+
+    def by_prefix(self, prefix: str, limit: int = 2) -> list[HistoryRow]:
+        """Raises HistoryError."""
+        raise HistoryError("history.db: the history cannot be read")
+
+    def verdicts(self, query: HistoryQuery) -> Iterator[HistoryRow]:
+        """Raises HistoryError."""
+        raise HistoryError("history.db: the history cannot be read")
+
+
+def test_pictures_and_labels_need_no_history(box: RecordsOfABox) -> None:
+    """While it cannot be read a kept picture is shown and labelled; only what the history alone
+    could know is refused with its sentence."""
+    kept, lost = box.judge("fail", ago_s=200_000), box.judge("fail")
+    path = box.keep(kept)
+    records = box.service(BrokenHistory())
+    for text in (kept, kept[:8]):
+        assert records.show(text).picture == str(path)
+        assert records.picture(text).data == path.read_bytes()
+    assert not records.show(kept).remembered
+    say(records, kept[:10], "dent")
+    assert records.labels()[0].verdict == "fail"
+    for text in (lost, lost[:18]):
+        with pytest.raises(HistoryError, match="cannot be read"):
+            records.show(text)
+    with pytest.raises(HistoryError):
+        ask(records)

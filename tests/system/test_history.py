@@ -1,0 +1,77 @@
+"""The history of the real daemon: complete with and without a broker, and never in the way."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edge.storage import HistoryQuery, HistoryReader, history_path
+from tests.support.mosquitto import Mosquitto
+from tests.support.plant import Daemon, Plant, draw_many
+from tests.support.waiting import wait_until
+from tests.system.conftest import MakeDaemon
+
+pytestmark = pytest.mark.broker
+
+
+def remembered(daemon: Daemon) -> dict[int, dict[str, Any]]:
+    """The bodies in the history, by number."""
+    reader = HistoryReader(history_path(daemon.outbox))
+    return {row.body["seq"]: row.body for row in reader.verdicts(HistoryQuery())}
+
+
+@pytest.mark.parametrize("durability", ["strict", "balanced"])
+def test_remembers_what_was_sent(
+    make_daemon: MakeDaemon, plant: Plant, tmp_path: Path, durability: str
+) -> None:
+    """After a stop the history has each verdict as it was sent, without `replayed`."""
+    draw_many(tmp_path / "parts", 60)
+    sections = {"outbox": {"path": str(tmp_path / "state" / "outbox.db"), "durability": durability}}
+    daemon = make_daemon(f"replay:{tmp_path / 'parts'}", rate=60, sections=sections)
+    daemon.start()
+    plant.wait_for_results(60)
+    assert daemon.stop() == 0
+    sent = {body["seq"]: body for body in plant.bodies("result")}
+    for body in sent.values():
+        del body["replayed"]
+    assert remembered(daemon) == sent
+
+
+def test_remembers_while_the_broker_is_away(
+    make_daemon: MakeDaemon, broker: Mosquitto, tmp_path: Path
+) -> None:
+    """Verdicts that wait in the outbox are in the history as well; a kill costs at most the last
+    seconds of it."""
+    draw_many(tmp_path / "parts", 200)
+    broker.kill()
+    daemon = make_daemon(f"replay:{tmp_path / 'parts'}", rate=20, loop=10)
+    daemon.start()
+    wait_until(lambda: len(remembered(daemon)) > 20, "the first commit", poll_s=0.5)
+    daemon.kill()
+    found = remembered(daemon)
+    assert sorted(found) == list(range(1, len(found) + 1))
+    assert daemon.waiting() >= len(found)
+
+
+@pytest.mark.parametrize("content", ["notes of the shift", "SQLite format 3\0 and no more"])
+def test_a_wrong_file_costs_no_verdict(
+    make_daemon: MakeDaemon, plant: Plant, tmp_path: Path, content: str
+) -> None:
+    """A file of another program stays, verdicts go on, and health names it."""
+    draw_many(tmp_path / "parts", 100)
+    daemon = make_daemon(f"replay:{tmp_path / 'parts'}", rate=20, loop=10)
+    history = history_path(daemon.outbox)
+    history.parent.mkdir(exist_ok=True)
+    history.write_text(content)
+    daemon.start()
+    plant.wait_for_results(20)
+    wait_until(
+        lambda: any(
+            "is no history of edge-inspect" in fault
+            for body in plant.bodies("health")
+            for fault in body["faults"]
+        ),
+        "a fault in health",
+    )
+    assert daemon.stop() == 0
+    assert history.read_text() == content
