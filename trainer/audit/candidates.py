@@ -35,17 +35,26 @@ class SearchBudget:
       measured cases.
     - `poses`: pairs by texture and by thumbnail, over all their poses.
     - `aligned`: pairs that are aligned at full thumbnail size, the best at half size.
-    - `compared`: pairs whose pictures are read again; pairs across the split count separately.
+    - `compared_first`: pairs whose pictures are read again.
+    - `compared`: the same for a picture of which a copy was found: it may have more.
+    - `points_within`: searches key points in the pictures of pairs within one side too, when the
+      texture does not agree. For pairs across the split this is always done.
+
+    Pairs across the split and pairs within one side count separately.
     """
 
     words: int = 8
     poses: int = 3
     aligned: int = 5
+    compared_first: int = 2
     compared: int = 4
+    points_within: bool = False
 
 
 USUAL = SearchBudget()
-THOROUGH = SearchBudget(words=24, poses=12, aligned=24, compared=12)
+THOROUGH = SearchBudget(
+    words=24, poses=12, aligned=24, compared_first=12, compared=12, points_within=True
+)
 MIN_WORD_SCORE = 0.05
 MIN_THUMBNAIL_CORRELATION = 0.5
 MIN_TEXTURE_CORRELATION = 0.5

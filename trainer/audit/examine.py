@@ -16,6 +16,7 @@ from trainer.audit.features import CheapFeatures, Features
 from trainer.audit.findings import Audit, Duplicate
 from trainer.audit.fingerprint_store import FingerprintStore
 from trainer.audit.inferred_groups import infer_groups
+from trainer.audit.job_processes import one_thread
 from trainer.audit.label_errors import rank_labels, suspected_mislabels
 from trainer.audit.near_duplicates import exact_duplicates, near_duplicates
 from trainer.audit.outliers import find_outliers
@@ -28,6 +29,7 @@ from trainer.audit.scan import (
     scan_pictures,
 )
 from trainer.audit.shortcut_features import find_shortcuts, lighting_by_label
+from trainer.audit.total_progress import TotalProgress
 from trainer.data import Dataset
 from trainer.data.dataset import MANIFEST
 from trainer.data.folder_layout import find_pictures
@@ -35,6 +37,7 @@ from trainer.data.manifest import read_manifest
 
 Progress = Callable[[str, int, int], None]
 
+MIN_FOR_PROCESSES = 64  # pictures: of fewer, one process reads all before others have started
 MIN_CLASS_PICTURES = 50
 MAX_CLASS_RATIO = 20  # of the largest class to the smallest
 
@@ -45,11 +48,13 @@ class AuditOptions:
 
     - `workers`: the number of processes and threads, by default one a processor.
     - `thorough`: compares more pairs of each picture, after the usual search.
+    - `max_leaking`: with more test pictures than that in leaks, the search for copies ends early.
     """
 
     ok_label: str = "ok"
     workers: int | None = None
     thorough: bool = False
+    max_leaking: int | None = None
 
 
 def audit_items(root: Path) -> list[AuditItem]:
@@ -87,15 +92,17 @@ def audit_dataset(
     """
     started = time.monotonic()
     options = options or AuditOptions()
-    report = progress or (lambda *_: None)
     items = audit_items(root) if items is None else items
-    workers = options.workers or os.cpu_count() or 1
+    steps = TotalProgress(progress or (lambda *_: None), len(items), thorough=options.thorough)
+    workers = options.workers or (os.cpu_count() or 1 if len(items) >= MIN_FOR_PROCESSES else 1)
     audit = Audit(str(root), pictures=len(items))
     scanned: list[ScannedPicture] = []
     rows: list[int] = []  # row of the store → first picture with these pixels
     with FingerprintStore(len(items)) as store:
         first: dict[bytes, int] = {}
-        for one in scan_pictures(items, features or CheapFeatures(), workers, report):
+        for one in scan_pictures(
+            items, features or CheapFeatures(), workers, steps.step("reading pictures")
+        ):
             if isinstance(one, UnreadablePicture):
                 audit.unreadable.append(
                     {"file": one.item.file, "kind": one.kind, "reason": one.reason}
@@ -110,17 +117,22 @@ def audit_dataset(
             store,
             PictureReader(tuple(scanned[row].item.path for row in rows)),
             workers,
-            report,
+            steps,
             sides=["test" if scanned[row].item.side == "test" else "" for row in rows],
             thorough=options.thorough,
+            max_leaking=options.max_leaking,
         )
+        checking = steps.step("checking labels")
+        checking(0, len(items))
         residuals = residual_features(store, shared_structure(store, np.arange(len(store))))
     near = {(rows[low], rows[high]): match for (low, high), match in copies.matches.items()}
     audit.pairs_compared = copies.compared
     audit.thorough_added = copies.added if options.thorough else None
     residual_of = {scanned[row].pixel_hash: residuals[at] for at, row in enumerate(rows)}
     table = [np.concatenate([one.features, residual_of[one.pixel_hash]]) for one in scanned]
+    audit.stopped = copies.stopped
     _add_findings(audit, scanned, table, near, options)
+    checking(len(items), len(items))
     audit.seconds = time.monotonic() - started
     return audit
 
@@ -159,7 +171,8 @@ def _add_findings(
             copies[high].append(low)
     if scanned:
         labels, files = [one.item.label for one in scanned], [one.item.file for one in scanned]
-        audit.label_ranking = rank_labels(np.stack(table), labels, groups, copies, files)
+        with one_thread():
+            audit.label_ranking = rank_labels(np.stack(table), labels, groups, copies, files)
         audit.suspected_mislabels = suspected_mislabels(audit.label_ranking)
 
 

@@ -36,7 +36,7 @@ def run_audit(args: argparse.Namespace) -> int:
     """Runs the audit and writes the files. Returns the exit code; raises EdgeInspectError."""
     with Display() as display:
         options = AuditOptions(ok_label=args.ok_label, thorough=args.thorough)
-        audit = audit_dataset(args.dataset, options, display.working)
+        audit = audit_dataset(args.dataset, options, display.stage("audit"))
         display.say(audit_text(audit))
         left_out = find_pictures(args.dataset).left_out_text()
         if left_out:
