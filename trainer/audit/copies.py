@@ -13,10 +13,9 @@ from typing import Any
 import numpy as np
 
 from trainer.audit.alignment import MIN_RESIDUAL, Alignment, SharedStructure, shared_structure
-from trainer.audit.candidates import THOROUGH, USUAL, Candidates, SearchBudget, candidates
+from trainer.audit.candidates import THOROUGH, USUAL, Candidates, Pair, SearchBudget, candidates
 from trainer.audit.fingerprint_store import FingerprintStore
 from trainer.audit.job_processes import JobProcesses
-from trainer.audit.pair_alignment import Pair
 from trainer.audit.pair_job import PairJob, ReadPicture
 from trainer.audit.total_progress import SPLIT, TotalProgress
 from trainer.audit.total_progress import THOROUGH as THOROUGH_STEPS
@@ -96,7 +95,7 @@ class _Search:
         step = self.progress.step(f"searching copies{suffix}")
         found = candidates(self.store, self.common, budget, step)
         for across, where in ((True, SPLIT), (False, "")):
-            todo = {pair: poses for pair, poses in found.items() if self._across(pair) is across}
+            todo = {pair: one for pair, one in found.items() if self._across(pair) is across}
             self._look(todo, budget, f"{where}{suffix}")
             if self.max_leaking is not None and self._leaking() > self.max_leaking:
                 return False
@@ -112,7 +111,7 @@ class _Search:
 
     def _look(self, todo: Candidates, budget: SearchBudget, where: str) -> None:
         """Aligns the candidates that were not tried yet, and compares the best."""
-        entries = sorted((pair, poses) for pair, poses in todo.items() if pair not in self.tried)
+        entries = [(pair, todo[pair]) for pair in sorted(todo.keys() - self.tried)]
         self.tried.update(pair for pair, _ in entries)
         coarse = self._map("coarse", entries, f"comparing pairs{where}")
         found = {pair: matches for (pair, _), matches in zip(entries, coarse) if matches}

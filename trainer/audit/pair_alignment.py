@@ -16,6 +16,7 @@ from trainer.audit.alignment import (
     compare_at,
     half_size,
 )
+from trainer.audit.candidates import Candidate, Pair
 from trainer.audit.fingerprint import THUMBNAIL_SIDE, Plane
 from trainer.audit.fingerprint_store import FingerprintStore
 from trainer.audit.pose import (
@@ -26,8 +27,6 @@ from trainer.audit.pose import (
     pose_from_points,
 )
 
-Pair = tuple[int, int]
-
 MAX_POINT_DISTANCE = 2.0  # pixels of the thumbnail
 # A nearly symmetric part also agrees with its mirror image, but below these limits.
 CONCLUSIVE_AGREEMENT = 0.95
@@ -37,16 +36,16 @@ MIN_FITTED_POINTS = 6
 
 
 def coarse_matches(
-    store: FingerprintStore, pair: Pair, known: Sequence[Pose], common: SharedStructure
+    store: FingerprintStore, pair: Pair, candidate: Candidate, common: SharedStructure
 ) -> list[CoarseMatch]:
     """The best poses of a pair at half size, the best first; at most two.
 
-    Start poses are tried by cost: known poses, key points, mirrored key points.
+    Start poses are tried by cost: known poses first, then those by key points.
     """
     first, second = (half_size(store.plane(row)) for row in pair)
     aspects = _aspects(store, pair)
     found: list[CoarseMatch] = []
-    for start in _starts(store, pair, known):
+    for start in _starts(store, pair, candidate):
         match = align_coarsely(first, second, start, common, aspects)
         if match is None:
             continue
@@ -83,9 +82,9 @@ def match_without(
     return replace(compare_at(first, second, match.pose, common), support=match.support)
 
 
-def _starts(store: FingerprintStore, pair: Pair, known: Sequence[Pose]) -> Iterator[Pose]:
-    yield from known[:MAX_KNOWN]
-    for mirrored in (False, True):
+def _starts(store: FingerprintStore, pair: Pair, candidate: Candidate) -> Iterator[Pose]:
+    yield from candidate.poses[:MAX_KNOWN]
+    for mirrored in candidate.orientations:
         pose = _pose_by_points(store, pair, mirrored=mirrored)
         if pose is not None:
             yield pose

@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from trainer.audit.alignment import Alignment, CoarseMatch, SharedStructure
+from trainer.audit.candidates import Candidate, Pair
 from trainer.audit.fingerprint_store import FingerprintStore
 from trainer.audit.pair_alignment import (
-    Pair,
     coarse_matches,
     fine_match,
     match_without,
@@ -36,10 +36,10 @@ class PairJob:
         """The job with a cache of pictures."""
         return replace(self, read=lru_cache(CACHED_PICTURES)(self.read))
 
-    def coarse(self, entry: tuple[Pair, list[Pose]]) -> list[CoarseMatch]:
+    def coarse(self, entry: tuple[Pair, Candidate]) -> list[CoarseMatch]:
         """The best poses at half size."""
-        pair, known = entry
-        return coarse_matches(self.store, pair, known, self.common)
+        pair, candidate = entry
+        return coarse_matches(self.store, pair, candidate, self.common)
 
     def fine(self, entry: tuple[Pair, list[Pose]]) -> Alignment | None:
         """The alignment at full thumbnail size."""

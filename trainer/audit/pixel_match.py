@@ -38,7 +38,7 @@ LOW_QUANTILE = 0.1
 HALF_STEPS, FULL_STEPS = 15, 15
 HALF_BAND = (0.7, 1.4)  # pixels of half the side: the middle band
 # Aligned copies reach 0.27 and more; three quarters of other solar cells stay below 0.25.
-MIN_HALF_AGREEMENT = 0.22
+MIN_HALF_AGREEMENT = 0.25
 MIN_MOVE = 1.0  # pixels by which another pose must move a corner to be worth a comparison
 MAX_POINTS = 400  # key points a picture: a tilted copy may share too few of a fingerprint's 64
 SHIFTS = ((0, 5), (5, 0), (4, 4), (4, -4))  # pixels, about 5 in four directions
