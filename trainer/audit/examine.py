@@ -87,8 +87,8 @@ def audit_dataset(
 ) -> Audit:
     """Reads every picture of a data set and collects the findings.
 
-    `progress` receives the step's name, the number done and the total. Raises DatasetError for a
-    folder that is no data set; unreadable pictures are findings.
+    `progress` receives the step's name, and the parts done and all parts of the whole. Raises
+    DatasetError for a folder that is no data set; unreadable pictures are findings.
     """
     started = time.monotonic()
     options = options or AuditOptions()
@@ -113,22 +113,9 @@ def audit_dataset(
                 store.add(one.fingerprint)
                 rows.append(len(scanned))
             scanned.append(one.without_fingerprint())
-        most = options.max_leaking
-        if most is not None:
-            most -= _exactly_leaking(scanned)
-        copies = (
-            FoundCopies(stopped=True)
-            if most is not None and most < 0
-            else find_copies(
-                store,
-                PictureReader(tuple(scanned[row].item.path for row in rows)),
-                workers,
-                steps,
-                sides=["test" if scanned[row].item.side == "test" else "" for row in rows],
-                thorough=options.thorough,
-                max_leaking=most,
-            )
-        )
+        distinct = [scanned[row] for row in rows]
+        known = _exactly_leaking(scanned)
+        copies = _search_copies(store, distinct, workers, steps, options, exactly_leaking=known)
         checking = steps.step("checking labels")
         checking(0, len(items))
         residuals = residual_features(store, shared_structure(store, np.arange(len(store))))
@@ -142,6 +129,30 @@ def audit_dataset(
     checking(len(items), len(items))
     audit.seconds = time.monotonic() - started
     return audit
+
+
+def _search_copies(
+    store: FingerprintStore,
+    pictures: Sequence[ScannedPicture],
+    workers: int,
+    steps: TotalProgress,
+    options: AuditOptions,
+    *,
+    exactly_leaking: int,
+) -> FoundCopies:
+    """The copies among the pictures of the store's rows."""
+    most = None if options.max_leaking is None else options.max_leaking - exactly_leaking
+    if most is not None and most < 0:
+        return FoundCopies(stopped=True)
+    return find_copies(
+        store,
+        PictureReader(tuple(one.item.path for one in pictures)),
+        workers,
+        steps,
+        sides=["test" if one.item.side == "test" else "" for one in pictures],
+        thorough=options.thorough,
+        max_leaking=most,
+    )
 
 
 def _exactly_leaking(scanned: Sequence[ScannedPicture]) -> int:
@@ -182,7 +193,7 @@ def _add_findings(
         if not duplicate.changed:
             copies[low].append(high)
             copies[high].append(low)
-    if scanned:
+    if scanned and not audit.stopped:
         labels, files = [one.item.label for one in scanned], [one.item.file for one in scanned]
         with one_thread():
             audit.label_ranking = rank_labels(np.stack(table), labels, groups, copies, files)

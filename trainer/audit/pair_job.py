@@ -9,6 +9,7 @@ from functools import lru_cache
 
 from trainer.audit.alignment import Alignment, CoarseMatch, SharedStructure
 from trainer.audit.candidates import Candidate, Pair
+from trainer.audit.compared_picture import ComparedPicture
 from trainer.audit.fingerprint_store import FingerprintStore
 from trainer.audit.pair_alignment import (
     coarse_matches,
@@ -16,7 +17,7 @@ from trainer.audit.pair_alignment import (
     match_without,
     pose_from_support,
 )
-from trainer.audit.pixel_match import ComparedPicture, match_pixels
+from trainer.audit.pixel_match import match_pixels
 from trainer.audit.pose import Pose
 
 ReadPicture = Callable[[int], ComparedPicture | None]

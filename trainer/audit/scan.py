@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from edge.core.errors import PictureError
 from edge.core.image import decode_picture, read_header
+from trainer.audit.compared_picture import ComparedPicture, compared_picture
 from trainer.audit.features import Features
 from trainer.audit.fingerprint import EMPTY_FINGERPRINT, Fingerprint, Grey, fingerprint
 from trainer.audit.job_processes import JobProcesses, Progress
-from trainer.audit.pixel_match import ComparedPicture, compared_picture
 
 Pixels = NDArray[np.uint8]
 

@@ -13,17 +13,14 @@ from hypothesis import strategies as st
 from tests.support.audit_planting import BORDERS, expose, warp
 from tests.trainer.audit.conftest import Pixels, draw_part
 from trainer.audit.alignment import Alignment
+from trainer.audit.compared_picture import ComparedPicture, compared_picture
 from trainer.audit.copies import FoundCopies, find_copies, linked_groups, worth_comparing
 from trainer.audit.fingerprint import fingerprint, unfilled_mask
 from trainer.audit.fingerprint_store import FingerprintStore
-from trainer.audit.pixel_match import (
-    ComparedPicture,
-    PixelMatch,
-    compared_picture,
-    match_pixels,
-)
+from trainer.audit.pixel_match import match_pixels
 from trainer.audit.pose import about_middle, in_words
 from trainer.audit.total_progress import STEPS, TotalProgress
+from trainer.audit.window_texture import PixelMatch
 
 SLOW = settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
 
