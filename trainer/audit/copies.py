@@ -15,7 +15,7 @@ import numpy as np
 from trainer.audit.alignment import MIN_RESIDUAL, Alignment, SharedStructure, shared_structure
 from trainer.audit.candidates import THOROUGH, USUAL, Candidates, Pair, SearchBudget, candidates
 from trainer.audit.fingerprint_store import FingerprintStore
-from trainer.audit.job_processes import JobProcesses
+from trainer.audit.job_processes import JobProcesses, one_thread
 from trainer.audit.pair_job import PairJob, ReadPicture
 from trainer.audit.total_progress import SPLIT, TotalProgress
 from trainer.audit.total_progress import THOROUGH as THOROUGH_STEPS
@@ -64,7 +64,7 @@ def find_copies(
     if len(store) < 2:
         return FoundCopies()
     whole = shared_structure(store, np.arange(len(store)))
-    with JobProcesses(PairJob(store, whole, read), workers) as pool:
+    with one_thread(), JobProcesses(PairJob(store, whole, read), workers) as pool:
         search = _Search(store, pool, whole, sides or [""] * len(store), progress, max_leaking)
         if not search.look(USUAL):
             return FoundCopies(search.certain, len(search.compared), stopped=True)
