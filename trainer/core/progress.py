@@ -9,6 +9,8 @@ from typing import Any, Protocol, Self
 
 from trainer.core.optional_imports import optional_import
 
+MIN_SHARE_TO_ESTIMATE = 0.05  # of a task: before, its start dominates the estimate
+
 
 @dataclass(frozen=True, slots=True)
 class Epoch:
@@ -104,7 +106,8 @@ class Display:
                 self._show(task, done, total, f"{task}: {step}")
             elif [step] != last:
                 last[:] = [step]
-                left = (self._now() - started) * (total - done) / done if done else None
+                known = done >= MIN_SHARE_TO_ESTIMATE * total and done > 0
+                left = (self._now() - started) * (total - done) / done if known else None
                 self.say(f"{task}: {step} …" + (f" (about {left:.0f} s left)" if left else ""))
 
         return show
