@@ -79,10 +79,12 @@ def _match_at(first: ComparedPicture, second: ComparedPicture, pose: Pose) -> Pi
     if abs(np.linalg.det(pose[:, :2])) < 1:  # compare on the grid of the coarser picture
         first, second = second, first
         pose = inverted(pose)
-    one, other = first.half, second.half
-    half = _refined(one.levelled, one.inner, other.levelled, rescaled(pose, 0.5), HALF_STEPS)
+    one, other, start = first.half, second.half, rescaled(pose, 0.5)
+    half = _refined(one.levelled, one.inner, other.levelled, start, HALF_STEPS)
     if _half_agreement(first, second, half) < MIN_HALF_AGREEMENT:
-        return NO_MATCH
+        half = start  # the search may leave a good pose, where one picture is clipped
+        if _half_agreement(first, second, half) < MIN_HALF_AGREEMENT:
+            return NO_MATCH
     pose = rescaled(half, 2.0)
     grey, levelled = second.grey, second.levelled
     reduction = float(np.sqrt(abs(np.linalg.det(pose[:, :2]))))
