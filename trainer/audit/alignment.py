@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from trainer.audit.fingerprint import THUMBNAIL_SIDE, Plane
 from trainer.audit.fingerprint_store import FingerprintStore
-from trainer.audit.pixel_match import NO_MATCH, SPARSE_WINDOWS, PixelMatch
 from trainer.audit.pose import Pose, plausible, rescaled
+from trainer.audit.window_texture import NO_MATCH, SPARSE_WINDOWS, PixelMatch
 
 COARSE_SIDE = 48  # pixels
 COMPONENTS = 12

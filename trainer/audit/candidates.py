@@ -9,7 +9,7 @@ Three searches complement each other:
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 
 import cv2
@@ -24,7 +24,29 @@ from trainer.audit.texture_match import ORIENTATIONS, TextureMatch, without_axes
 from trainer.audit.visual_words import shared_word_scores
 
 Pair = tuple[int, int]
-Candidates = dict[Pair, list[Pose]]
+
+
+@dataclass(slots=True)
+class Candidate:
+    """A pair that may be a copy.
+
+    - `poses`: those found so far.
+    - `plain`, `mirrored`: the similarity of their key points, 0 to 1; 0 where not searched.
+    """
+
+    poses: list[Pose] = field(default_factory=list)
+    plain: float = 0.0
+    mirrored: float = 0.0
+
+    @property
+    def orientations(self) -> list[bool]:
+        """Whether the key points are matched mirrored, the likelier first; both when in doubt."""
+        order = sorted((False, True), key=lambda one: -(self.mirrored if one else self.plain))
+        low, high = sorted((self.plain, self.mirrored))
+        return order[:1] if low < CLEAR_RATIO * high else order
+
+
+Candidates = dict[Pair, Candidate]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,18 +57,28 @@ class SearchBudget:
       measured cases.
     - `poses`: pairs by texture and by thumbnail, over all their poses.
     - `aligned`: pairs that are aligned at full thumbnail size, the best at half size.
-    - `compared`: pairs whose pictures are read again; pairs across the split count separately.
+    - `compared_first`: pairs whose pictures are read again.
+    - `compared`: the same for a picture of which a copy was found: it may have more.
+    - `points_within`: searches key points in the pictures of pairs within one side too, when the
+      texture does not agree. For pairs across the split this is always done.
+
+    Pairs across the split and pairs within one side count separately.
     """
 
-    words: int = 8
+    words: int = 6
     poses: int = 3
-    aligned: int = 5
+    aligned: int = 4
+    compared_first: int = 2
     compared: int = 4
+    points_within: bool = False
 
 
 USUAL = SearchBudget()
-THOROUGH = SearchBudget(words=24, poses=12, aligned=24, compared=12)
+THOROUGH = SearchBudget(
+    words=24, poses=12, aligned=24, compared_first=12, compared=12, points_within=True
+)
 MIN_WORD_SCORE = 0.05
+CLEAR_RATIO = 0.6  # of the similarities of plain and mirrored key points: only one can be right
 MIN_THUMBNAIL_CORRELATION = 0.5
 MIN_TEXTURE_CORRELATION = 0.5
 SMALL_SIDE = 16  # pixels a side of the compared thumbnails
@@ -63,10 +95,12 @@ def candidates(
     """Pairs of rows (low, high) that may be copies, each with the poses found so far."""
     found: Candidates = {}
     steps = 2 + 4 + 8
-    for rows, scores in shared_word_scores(store, _blocks(len(store))):
-        columns, best = _best(scores, rows, budget.words)
+    for rows, plain, mirrored in shared_word_scores(store, _blocks(len(store))):
+        columns, best = _best(np.maximum(plain, mirrored), rows, budget.words)
         for row, other in _pairs_above(columns, best, rows, MIN_WORD_SCORE):
-            found.setdefault((min(row, other), max(row, other)), [])
+            one = found.setdefault((min(row, other), max(row, other)), Candidate())
+            one.plain = max(one.plain, float(plain[row - rows.start, other]))
+            one.mirrored = max(one.mirrored, float(mirrored[row - rows.start, other]))
     progress(2, steps)
     texture = TextureMatch(store)
     by_texture = _BestPoses(len(store), budget.poses)
@@ -76,7 +110,9 @@ def candidates(
     for row, other, at in by_texture.pairs(MIN_TEXTURE_CORRELATION):
         low, high = min(row, other), max(row, other)
         orientation = ORIENTATIONS[at].T if row > other else ORIENTATIONS[at]
-        found.setdefault((low, high), []).append(texture.pose(low, high, orientation))
+        found.setdefault((low, high), Candidate()).poses.append(
+            texture.pose(low, high, orientation)
+        )
     turns = quarter_turns()
     by_thumbnail = _BestPoses(len(store), budget.poses)
     for at, (upright, turned) in enumerate(_turned_thumbnails(store, common, turns)):
@@ -84,7 +120,7 @@ def candidates(
         progress(7 + at, steps)
     for row, other, at in by_thumbnail.pairs(MIN_THUMBNAIL_CORRELATION):
         pose = inverted(turns[at]) if row > other else turns[at]
-        found.setdefault((min(row, other), max(row, other)), []).append(pose)
+        found.setdefault((min(row, other), max(row, other)), Candidate()).poses.append(pose)
     return found
 
 

@@ -6,18 +6,19 @@ with the pairs of a family of look-alikes.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
-from trainer.audit.alignment import MIN_RESIDUAL, Alignment, shared_structure
-from trainer.audit.candidates import THOROUGH, USUAL, Candidates, SearchBudget, candidates
+from trainer.audit.alignment import MIN_RESIDUAL, Alignment, SharedStructure, shared_structure
+from trainer.audit.candidates import THOROUGH, USUAL, Candidates, Pair, SearchBudget, candidates
 from trainer.audit.fingerprint_store import FingerprintStore
-from trainer.audit.pair_alignment import Pair
-from trainer.audit.pair_workers import PairJob, PairWorkers, ReadPicture
-
-Progress = Callable[[str, int, int], None]
+from trainer.audit.job_processes import JobProcesses, one_thread
+from trainer.audit.pair_job import PairJob, ReadPicture
+from trainer.audit.total_progress import SPLIT, TotalProgress
+from trainer.audit.total_progress import THOROUGH as THOROUGH_STEPS
 
 MAX_COPIES = 24  # a larger group of look-alikes is one design: its pairs are compared again
 FAMILY_COMPONENTS = 32
@@ -33,21 +34,24 @@ class FoundCopies:
 
     - `compared`: the number of pairs whose pictures were read again.
     - `added`: the copies that only the thorough search found.
+    - `stopped`: more test pictures leak than allowed, so the search ended early.
     """
 
     matches: dict[Pair, Alignment] = field(default_factory=dict)
     compared: int = 0
     added: int = 0
+    stopped: bool = False
 
 
 def find_copies(
     store: FingerprintStore,
     read: ReadPicture,
     workers: int,
-    progress: Progress,
+    progress: TotalProgress,
     *,
     sides: Sequence[str] = (),
     thorough: bool = False,
+    max_leaking: int | None = None,
 ) -> FoundCopies:
     """All pairs of rows that are copies or look-alikes.
 
@@ -55,17 +59,18 @@ def find_copies(
     - `sides`: the side of the split of each row. A pair across the split is never left out for
       pairs of one side.
     - `thorough`: looks at more pairs a picture after the usual search.
+    - `max_leaking`: the search ends when more test pictures than that have a copy across the split.
     """
     if len(store) < 2:
         return FoundCopies()
     whole = shared_structure(store, np.arange(len(store)))
-    with PairWorkers(PairJob(store, whole, read), workers) as pool:
-        search = _Search(store, pool, sides or [""] * len(store), progress)
-        search.look(candidates(store, whole, USUAL, search.step("searching copies")), USUAL)
+    with one_thread(), JobProcesses(PairJob(store, whole, read), workers) as pool:
+        search = _Search(store, pool, whole, sides or [""] * len(store), progress, max_leaking)
+        if not search.look(USUAL):
+            return FoundCopies(search.certain, len(search.compared), stopped=True)
         usual = len(search.certain)
         if thorough:
-            more = candidates(store, whole, THOROUGH, search.step("searching more copies"))
-            search.look(more, THOROUGH)
+            search.look(THOROUGH, THOROUGH_STEPS)
         matches = search.look_alikes() | search.certain
     return FoundCopies(matches, len(search.compared), len(search.certain) - usual)
 
@@ -75,44 +80,75 @@ class _Search:
     """A search in progress: pairs aligned, compared and found so far."""
 
     store: FingerprintStore
-    pool: PairWorkers
+    pool: JobProcesses
+    common: SharedStructure
     sides: Sequence[str]
-    progress: Progress
+    progress: TotalProgress
+    max_leaking: int | None
     tried: set[Pair] = field(default_factory=set)
     aligned: dict[Pair, Alignment] = field(default_factory=dict)
-    compared: set[Pair] = field(default_factory=set)
+    compared: dict[Pair, bool] = field(default_factory=dict)  # whether by key points too
     certain: dict[Pair, Alignment] = field(default_factory=dict)
 
-    def step(self, name: str) -> Callable[[int, int], None]:
-        """The progress of one step."""
-        return lambda done, total: self.progress(name, done, total)
+    def look(self, budget: SearchBudget, suffix: str = "") -> bool:
+        """Searches pairs across the split, then the others; False when too many pictures leak."""
+        step = self.progress.step(f"searching copies{suffix}")
+        found = candidates(self.store, self.common, budget, step)
+        for across, where in ((True, SPLIT), (False, "")):
+            todo = {pair: one for pair, one in found.items() if self._across(pair) is across}
+            self._look(todo, budget, f"{where}{suffix}")
+            if self.max_leaking is not None and self._leaking() > self.max_leaking:
+                return False
+        return True
 
-    def look(self, todo: Candidates, budget: SearchBudget) -> None:
+    def _across(self, pair: Pair) -> bool:
+        return self.sides[pair[0]] != self.sides[pair[1]]
+
+    def _leaking(self) -> int:
+        """The test pictures that have a copy across the split."""
+        pairs = [pair for pair in self.certain if self._across(pair)]
+        return len({row for pair in pairs for row in pair if self.sides[row] == "test"})
+
+    def _look(self, todo: Candidates, budget: SearchBudget, where: str) -> None:
         """Aligns the candidates that were not tried yet, and compares the best."""
-        entries = sorted((pair, poses) for pair, poses in todo.items() if pair not in self.tried)
+        entries = [(pair, todo[pair]) for pair in sorted(todo.keys() - self.tried)]
         self.tried.update(pair for pair, _ in entries)
-        coarse = self.pool.map("coarse", entries, self.step("comparing pairs"))
+        coarse = self._map("coarse", entries, f"comparing pairs{where}")
         found = {pair: matches for (pair, _), matches in zip(entries, coarse) if matches}
         best = self._best(
             {pair: matches[0].agreement for pair, matches in found.items()}, budget.aligned
         )
         starts = [(pair, [match.pose for match in found[pair]]) for pair in best]
-        for (pair, _), match in zip(
-            starts, self.pool.map("fine", starts, self.step("aligning pairs"))
-        ):
+        fine = self._map("fine", starts, f"aligning pairs{where}")
+        for (pair, _), match in zip(starts, fine):
             if match is not None and (match.copy or match.residual >= MIN_RESIDUAL_FAINT):
                 self.aligned[pair] = match
-        chosen = [
-            (pair, self.aligned[pair])
-            for pair in worth_comparing(self.aligned, self.sides, budget.compared)
-            if pair not in self.compared
-        ]
-        self.compared.update(pair for pair, _ in chosen)
-        for (pair, _), match in zip(
-            chosen, self.pool.map("pixels", chosen, self.step("looking closer"))
-        ):
+        self._compare(todo, budget, f"looking closer{where}")
+
+    def _compare(self, todo: Candidates, budget: SearchBudget, name: str) -> None:
+        """Compares the pictures of the best pairs; more of a picture that has a copy already."""
+        inside = {pair: match for pair, match in self.aligned.items() if pair in todo}
+        self._pixels(worth_comparing(inside, self.sides, budget.compared_first), budget, name)
+        copied = {row for pair in self.certain for row in pair}
+        again = {pair: match for pair, match in inside.items() if copied.intersection(pair)}
+        self._pixels(worth_comparing(again, self.sides, budget.compared), budget, name)
+
+    def _pixels(self, pairs: Sequence[Pair], budget: SearchBudget, name: str) -> None:
+        chosen = []
+        for pair in pairs:
+            by_points = budget.points_within or self._across(pair)
+            known = self.compared.get(pair)
+            if known is None or (by_points and not known and pair not in self.certain):
+                chosen.append((pair, self.aligned[pair], by_points))
+                self.compared[pair] = by_points
+        for (pair, _, _), match in zip(chosen, self._map("pixels", chosen, name)):
             if match is not None and match.certain:
                 self.certain[pair] = match
+
+    def _map(self, method: str, entries: Sequence[Any], name: str) -> Iterator[Any]:
+        report = self.progress.step(name)
+        report(0, len(entries))  # here: a step without entries is never iterated over
+        return self.pool.map(method, entries, report)
 
     def look_alikes(self) -> dict[Pair, Alignment]:
         """The aligned pairs that look alike but are no certain copies.
@@ -135,8 +171,8 @@ class _Search:
             entries = [(pair, inside[pair], common) for pair in best]
             for pair in inside:
                 del alike[pair]
-            step = self.step("comparing look-alikes")
-            for (pair, _, _), match in zip(entries, self.pool.map("family", entries, step)):
+            compared = self._map("family", entries, "comparing look-alikes")
+            for (pair, _, _), match in zip(entries, compared):
                 # Key points alone do not count here: they support every look-alike of one design.
                 if match.copy and match.residual >= MIN_RESIDUAL:
                     alike[pair] = match
@@ -150,7 +186,7 @@ class _Search:
         taken: Counter[tuple[int, bool]] = Counter()
         chosen = []
         for pair in sorted(scores, key=lambda pair: (-scores[pair], pair)):
-            across = self.sides[pair[0]] != self.sides[pair[1]]
+            across = self._across(pair)
             if min(taken[row, across] for row in pair) < count:
                 chosen.append(pair)
                 taken.update((row, across) for row in pair)

@@ -11,11 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainer.audit.alignment import Alignment, shared_structure
-from trainer.audit.copies import find_copies
+from trainer.audit.copies import FoundCopies, find_copies
 from trainer.audit.features import CheapFeatures, Features
 from trainer.audit.findings import Audit, Duplicate
 from trainer.audit.fingerprint_store import FingerprintStore
 from trainer.audit.inferred_groups import infer_groups
+from trainer.audit.job_processes import one_thread
 from trainer.audit.label_errors import rank_labels, suspected_mislabels
 from trainer.audit.near_duplicates import exact_duplicates, near_duplicates
 from trainer.audit.outliers import find_outliers
@@ -28,6 +29,7 @@ from trainer.audit.scan import (
     scan_pictures,
 )
 from trainer.audit.shortcut_features import find_shortcuts, lighting_by_label
+from trainer.audit.total_progress import TotalProgress
 from trainer.data import Dataset
 from trainer.data.folder_layout import find_pictures
 from trainer.data.manifest import MANIFEST, read_manifest
@@ -35,6 +37,7 @@ from trainer.data.merged_set import MergedPicture, Source
 
 Progress = Callable[[str, int, int], None]
 
+MIN_FOR_PROCESSES = 64  # pictures: of fewer, one process reads all before others have started
 MIN_CLASS_PICTURES = 50
 MAX_CLASS_RATIO = 20  # of the largest class to the smallest
 
@@ -45,11 +48,13 @@ class AuditOptions:
 
     - `workers`: the number of processes and threads, by default one a processor.
     - `thorough`: compares more pairs of each picture, after the usual search.
+    - `max_leaking`: with more test pictures than that in leaks, the search for copies ends early.
     """
 
     ok_label: str = "ok"
     workers: int | None = None
     thorough: bool = False
+    max_leaking: int | None = None
 
 
 def audit_items(root: Path) -> list[AuditItem]:
@@ -93,20 +98,22 @@ def audit_dataset(
 ) -> Audit:
     """Reads every picture of a data set and collects the findings.
 
-    `progress` receives the step's name, the number done and the total. Raises DatasetError for a
-    folder that is no data set; unreadable pictures are findings.
+    `progress` receives the step's name, and the parts done and all parts of the whole. Raises
+    DatasetError for a folder that is no data set; unreadable pictures are findings.
     """
     started = time.monotonic()
     options = options or AuditOptions()
-    report = progress or (lambda *_: None)
     items = audit_items(root) if items is None else items
-    workers = options.workers or os.cpu_count() or 1
+    steps = TotalProgress(progress or (lambda *_: None), len(items), thorough=options.thorough)
+    workers = options.workers or (os.cpu_count() or 1 if len(items) >= MIN_FOR_PROCESSES else 1)
     audit = Audit(str(root), pictures=len(items))
     scanned: list[ScannedPicture] = []
     rows: list[int] = []  # row of the store → first picture with these pixels
     with FingerprintStore(len(items)) as store:
         first: dict[bytes, int] = {}
-        for one in scan_pictures(items, features or CheapFeatures(), workers, report):
+        for one in scan_pictures(
+            items, features or CheapFeatures(), workers, steps.step("reading pictures")
+        ):
             if isinstance(one, UnreadablePicture):
                 audit.unreadable.append(
                     {"file": one.item.file, "kind": one.kind, "reason": one.reason}
@@ -117,23 +124,52 @@ def audit_dataset(
                 store.add(one.fingerprint)
                 rows.append(len(scanned))
             scanned.append(one.without_fingerprint())
-        copies = find_copies(
-            store,
-            PictureReader(tuple(scanned[row].item.path for row in rows)),
-            workers,
-            report,
-            sides=["test" if scanned[row].item.side == "test" else "" for row in rows],
-            thorough=options.thorough,
-        )
+        distinct = [scanned[row] for row in rows]
+        known = _exactly_leaking(scanned)
+        copies = _search_copies(store, distinct, workers, steps, options, exactly_leaking=known)
+        checking = steps.step("checking labels")
+        checking(0, len(items))
         residuals = residual_features(store, shared_structure(store, np.arange(len(store))))
     near = {(rows[low], rows[high]): match for (low, high), match in copies.matches.items()}
     audit.pairs_compared = copies.compared
     audit.thorough_added = copies.added if options.thorough else None
     residual_of = {scanned[row].pixel_hash: residuals[at] for at, row in enumerate(rows)}
     table = [np.concatenate([one.features, residual_of[one.pixel_hash]]) for one in scanned]
+    audit.stopped = copies.stopped
     _add_findings(audit, scanned, table, near, options)
+    checking(len(items), len(items))
     audit.seconds = time.monotonic() - started
     return audit
+
+
+def _search_copies(
+    store: FingerprintStore,
+    pictures: Sequence[ScannedPicture],
+    workers: int,
+    steps: TotalProgress,
+    options: AuditOptions,
+    *,
+    exactly_leaking: int,
+) -> FoundCopies:
+    """The copies among the pictures of the store's rows."""
+    most = None if options.max_leaking is None else options.max_leaking - exactly_leaking
+    if most is not None and most < 0:
+        return FoundCopies(stopped=True)
+    return find_copies(
+        store,
+        PictureReader(tuple(one.item.path for one in pictures)),
+        workers,
+        steps,
+        sides=["test" if one.item.side == "test" else "" for one in pictures],
+        thorough=options.thorough,
+        max_leaking=most,
+    )
+
+
+def _exactly_leaking(scanned: Sequence[ScannedPicture]) -> int:
+    """The test pictures with a copy of equal pixels on the other side: no search is needed."""
+    outside = {one.pixel_hash for one in scanned if one.item.side != "test"}
+    return sum(one.item.side == "test" and one.pixel_hash in outside for one in scanned)
 
 
 def _add_findings(
@@ -168,9 +204,10 @@ def _add_findings(
         if not duplicate.changed:
             copies[low].append(high)
             copies[high].append(low)
-    if scanned:
+    if scanned and not audit.stopped:
         labels, files = [one.item.label for one in scanned], [one.item.file for one in scanned]
-        audit.label_ranking = rank_labels(np.stack(table), labels, groups, copies, files)
+        with one_thread():
+            audit.label_ranking = rank_labels(np.stack(table), labels, groups, copies, files)
         audit.suspected_mislabels = suspected_mislabels(audit.label_ranking)
 
 

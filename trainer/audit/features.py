@@ -1,5 +1,6 @@
 """Features for the label check: the port, and cheap features that need no network."""
 
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Protocol
 
@@ -55,18 +56,28 @@ class CheapFeatures:
         numbers += _shape(blurred(levelled / np.float32(128), 1.5))
         across, down = cv2.Sobel(plane, cv2.CV_32F, 1, 0), cv2.Sobel(plane, cv2.CV_32F, 0, 1)
         strength = np.hypot(across, down)
-        numbers += [float(value) for value in np.quantile(strength, [0.5, 0.9, 0.99, 0.999])]
+
         turn = (np.arctan2(down, across) % np.pi * 8 / np.pi).astype(np.int64) % 8
         share = np.bincount(turn.ravel(), strength.ravel().astype(np.float64), minlength=8)
         numbers += (share / (share.sum() + 1e-6)).tolist()
-        numbers += np.quantile(plane, QUANTILES).tolist()
+        numbers += quantiles(plane, QUANTILES).tolist()
         return np.asarray(numbers, np.float32)
+
+
+def quantiles(values: NDArray[np.floating], levels: Sequence[float]) -> NDArray[np.float64]:
+    """As numpy.quantile of all values, from one sort: a quarter of the time for several levels."""
+    ordered = np.sort(values, axis=None)
+    place = np.asarray(levels) * (len(ordered) - 1)
+    low = place.astype(np.int64)
+    high = np.minimum(low + 1, len(ordered) - 1)
+    step = ordered[high].astype(np.float64) - ordered[low]
+    return np.asarray(ordered[low] + (place - low) * step, np.float64)
 
 
 def _shape(band: Vector) -> list[float]:
     """Spread, extremes in units of the spread, and peakedness of one band."""
     spread = float(band.std()) + 1e-3
-    extremes = np.quantile(band, QUANTILES) / spread
+    extremes = quantiles(band, QUANTILES) / spread
     square = np.square(band / spread)
     peaked = float(np.mean(square * square))  # a power of 4 takes ten times as long
     halves = [float(np.log(half.std() + 1e-3)) for half in np.array_split(band, 2)]

@@ -93,6 +93,7 @@ class Audit:
     - `parts`: inferred parts, each with `files` and `why`.
     - `label_ranking`: the most doubtful label first.
     - `pairs_compared`: pairs whose pictures were compared pixel by pixel.
+    - `stopped`: the search for copies ended early, because too many test pictures leak.
     - `thorough_added`: copies that only the thorough search found; None without that search.
     """
 
@@ -115,6 +116,7 @@ class Audit:
     imbalance: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     pairs_compared: int = 0
+    stopped: bool = False
     thorough_added: int | None = None
     seconds: float = 0.0
 
@@ -145,6 +147,7 @@ class Audit:
             "imbalance": self.imbalance,
             "notes": self.notes,
             "pairs_compared": self.pairs_compared,
+            "stopped": self.stopped,
             "thorough_added": self.thorough_added,
             "seconds": round(self.seconds, 1),
         }

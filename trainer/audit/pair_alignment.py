@@ -3,7 +3,9 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from trainer.audit.alignment import (
     Alignment,
@@ -14,6 +16,7 @@ from trainer.audit.alignment import (
     compare_at,
     half_size,
 )
+from trainer.audit.candidates import Candidate, Pair
 from trainer.audit.fingerprint import THUMBNAIL_SIDE, Plane
 from trainer.audit.fingerprint_store import FingerprintStore
 from trainer.audit.pose import (
@@ -24,26 +27,25 @@ from trainer.audit.pose import (
     pose_from_points,
 )
 
-Pair = tuple[int, int]
-
 MAX_POINT_DISTANCE = 2.0  # pixels of the thumbnail
 # A nearly symmetric part also agrees with its mirror image, but below these limits.
 CONCLUSIVE_AGREEMENT = 0.95
 KEPT_POSES = 2  # poses of one pair that are aligned at full size
 MAX_KNOWN = 4
+MIN_FITTED_POINTS = 6
 
 
 def coarse_matches(
-    store: FingerprintStore, pair: Pair, known: Sequence[Pose], common: SharedStructure
+    store: FingerprintStore, pair: Pair, candidate: Candidate, common: SharedStructure
 ) -> list[CoarseMatch]:
     """The best poses of a pair at half size, the best first; at most two.
 
-    Start poses are tried by cost: known poses, key points, mirrored key points.
+    Start poses are tried by cost: known poses first, then those by key points.
     """
     first, second = (half_size(store.plane(row)) for row in pair)
     aspects = _aspects(store, pair)
     found: list[CoarseMatch] = []
-    for start in _starts(store, pair, known):
+    for start in _starts(store, pair, candidate):
         match = align_coarsely(first, second, start, common, aspects)
         if match is None:
             continue
@@ -80,9 +82,9 @@ def match_without(
     return replace(compare_at(first, second, match.pose, common), support=match.support)
 
 
-def _starts(store: FingerprintStore, pair: Pair, known: Sequence[Pose]) -> Iterator[Pose]:
-    yield from known[:MAX_KNOWN]
-    for mirrored in (False, True):
+def _starts(store: FingerprintStore, pair: Pair, candidate: Candidate) -> Iterator[Pose]:
+    yield from candidate.poses[:MAX_KNOWN]
+    for mirrored in candidate.orientations:
         pose = _pose_by_points(store, pair, mirrored=mirrored)
         if pose is not None:
             yield pose
@@ -108,14 +110,37 @@ def _aspects(store: FingerprintStore, pair: Pair) -> tuple[float, float]:
     return low, high
 
 
+def pose_from_support(store: FingerprintStore, pair: Pair, pose: Pose) -> Pose | None:
+    """The pose fitted to the key points that coincide at `pose`; None with too few of them.
+
+    Correlation aligns the blurred thumbnail of a tilted copy to one or two pixels; key points are
+    more exact.
+    """
+    coincide = _coinciding(store, pair, pose)
+    rows, columns = np.nonzero(coincide)
+    if min(len(set(rows.tolist())), len(set(columns.tolist()))) < MIN_FITTED_POINTS:
+        return None
+    low, high = pair
+    fitted, _ = cv2.estimateAffine2D(
+        _pixels(store, low)[rows], _pixels(store, high)[columns], ransacReprojThreshold=1.0
+    )
+    if fitted is None:
+        return None
+    found = np.asarray(fitted, np.float64)
+    return found if plausible(found, _aspects(store, pair)) else None
+
+
 def _support(store: FingerprintStore, pair: Pair, pose: Pose) -> int:
     """The number of key points that coincide with a similar key point of the other picture."""
+    coincide = _coinciding(store, pair, pose)
+    return int(min(coincide.any(axis=1).sum(), coincide.any(axis=0).sum()))
+
+
+def _coinciding(store: FingerprintStore, pair: Pair, pose: Pose) -> NDArray[np.bool_]:
+    """Which key points of both pictures coincide at `pose` and are similar: (k, m)."""
     low, high = pair
-    if not store.counts[low] or not store.counts[high]:
-        return 0
     mapped = _pixels(store, low) @ pose[:, :2].T + pose[:, 2]
     offsets = mapped[:, None] - _pixels(store, high)[None]
     near = np.hypot(offsets[..., 0], offsets[..., 1]) < MAX_POINT_DISTANCE
     products = store.descriptors(low) @ store.descriptors(high, mirrored=is_mirrored(pose)).T
-    coincide = near & (products > MIN_DESCRIPTOR_PRODUCT)
-    return int(min(coincide.any(axis=1).sum(), coincide.any(axis=0).sum()))
+    return np.asarray(near & (products > MIN_DESCRIPTOR_PRODUCT))

@@ -77,9 +77,13 @@ def plausible(pose: Pose, aspects: tuple[float, float] = (1.0, 1.0)) -> bool:
     """
     if not np.isfinite(pose).all():
         return False
-    first, second = (np.diag([np.sqrt(aspect), 1 / np.sqrt(aspect)]) for aspect in aspects)
-    linear = second @ pose[:, :2] @ np.linalg.inv(first)
-    long, short = np.linalg.svd(linear, compute_uv=False)
+    first, second = aspects
+    wide, high = float(np.sqrt(second / first)), float(np.sqrt(second * first))
+    linear = pose[:, :2] * np.array([[wide, high], [1 / high, 1 / wide]])
+    # Singular values of a 2 × 2 matrix in closed form: this runs several times a pair.
+    square, area = float((linear**2).sum()), abs(float(np.linalg.det(linear)))
+    long = float(np.sqrt((square + np.sqrt(max(0.0, square**2 - 4 * area**2))) / 2))
+    short = area / long if long else 0.0
     return bool(long < MAX_SCALE and short > 1 / MAX_SCALE and long < MAX_STRETCH * short)
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainer.audit.alignment import SharedStructure, half_size
+from trainer.audit.features import quantiles
 from trainer.audit.fingerprint import Plane
 from trainer.audit.fingerprint_store import FingerprintStore
 
@@ -39,5 +40,6 @@ def _features(residual: Plane) -> list[float]:
 
 def _statistics(plane: NDArray[np.floating]) -> list[float]:
     spread = float(plane.std()) + 1e-3
-    peaked = float(np.mean((plane / spread) ** 4))
-    return [float(np.log(spread)), *np.quantile(plane, QUANTILES).tolist(), float(np.log1p(peaked))]
+    square = np.square(plane / spread)
+    peaked = float(np.mean(square * square))  # a power of 4 takes ten times as long
+    return [float(np.log(spread)), *quantiles(plane, QUANTILES).tolist(), float(np.log1p(peaked))]

@@ -1,8 +1,7 @@
 """Reads every picture once and keeps a few kilobytes of each."""
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,14 +11,13 @@ from numpy.typing import NDArray
 
 from edge.core.errors import PictureError
 from edge.core.image import decode_picture, read_header
+from trainer.audit.compared_picture import ComparedPicture, compared_picture
 from trainer.audit.features import Features
 from trainer.audit.fingerprint import EMPTY_FINGERPRINT, Fingerprint, Grey, fingerprint
-from trainer.audit.pixel_match import ComparedPicture, compared_picture
+from trainer.audit.job_processes import JobProcesses, Progress
 
 Pixels = NDArray[np.uint8]
-Progress = Callable[[str, int, int], None]
 
-MAX_AHEAD = 4  # pictures queued a thread: bounds the memory for decoded pictures
 LIGHTING_SIDE = 256  # focus is measured at one scale: a larger picture would look blurred
 MIN_COLOUR_DIFFERENCE = 8  # grey levels between channels, above JPEG's colour rounding
 
@@ -82,28 +80,27 @@ class UnreadablePicture:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class ScanJob:
+    """Reads pictures in a process."""
+
+    features: Features
+
+    def in_process(self) -> "ScanJob":
+        """The job itself: it needs no cache."""
+        return self
+
+    def scan(self, item: AuditItem) -> ScannedPicture | UnreadablePicture:
+        """Reads one picture."""
+        return scan_picture(item, self.features)
+
+
 def scan_pictures(
     items: Sequence[AuditItem], features: Features, workers: int, progress: Progress
 ) -> Iterator[ScannedPicture | UnreadablePicture]:
-    """Reads pictures in `workers` threads, in the order of `items`; OpenCV releases the GIL."""
-    threads = cv2.getNumThreads()
-    cv2.setNumThreads(1)  # each thread reads one picture: OpenCV's own threads would only compete
-    try:
-        with ThreadPoolExecutor(workers, "audit") as pool:
-            pending: list[Future[ScannedPicture | UnreadablePicture]] = []
-            done = 0
-            for item in items:
-                pending.append(pool.submit(scan_picture, item, features))
-                if len(pending) >= MAX_AHEAD * workers:
-                    yield pending.pop(0).result()
-                    done += 1
-                    progress("reading pictures", done, len(items))
-            for future in pending:
-                yield future.result()
-                done += 1
-                progress("reading pictures", done, len(items))
-    finally:
-        cv2.setNumThreads(threads)
+    """Reads pictures in `workers` processes, in the order of `items`."""
+    with JobProcesses(ScanJob(features), workers) as pool:
+        yield from pool.map("scan", items, progress)
 
 
 def scan_picture(item: AuditItem, features: Features) -> ScannedPicture | UnreadablePicture:

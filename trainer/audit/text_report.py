@@ -109,6 +109,8 @@ def audit_summary(audit: Audit) -> str:
     }
     found = [f"{len(what)} {name}" for name, what in counted.items() if what]
     summary = ", ".join(found) or "nothing found that would make figures untrue"
+    if audit.stopped:
+        summary += "; the search ended early, because too many test pictures leak"
     return (
         f"audit          {audit.pictures} pictures in {audit.seconds:.0f} s: {summary}\n"
         f"               to see them: edge-train audit {audit.root}"

@@ -46,8 +46,11 @@ class Vocabulary:
 
 def shared_word_scores(
     store: FingerprintStore, blocks: list[slice]
-) -> Iterator[tuple[slice, NDArray[np.float32]]]:
-    """For each block of rows the similarity to all rows: float32, (rows, n), 0 to 1."""
+) -> Iterator[tuple[slice, NDArray[np.float32], NDArray[np.float32]]]:
+    """For each block of rows the similarity to all rows, plain and mirrored.
+
+    Both are float32, (rows, n), 0 to 1.
+    """
     vocabulary = _learn_vocabulary(store)
     if vocabulary is None:
         return
@@ -65,8 +68,7 @@ def shared_word_scores(
     upright, mirror = _normalised(upright @ rarity), _normalised(mirror @ rarity)
     columns = upright.T.tocsc()
     for rows in blocks:
-        either = [(table[rows] @ columns).toarray() for table in (upright, mirror)]
-        yield rows, np.maximum(*either)
+        yield rows, (upright[rows] @ columns).toarray(), (mirror[rows] @ columns).toarray()
 
 
 def _learn_vocabulary(store: FingerprintStore) -> Vocabulary | None:

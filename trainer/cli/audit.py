@@ -60,7 +60,8 @@ def run_audit(args: argparse.Namespace) -> int:
         items = merged_items(sources, merge_plan(sources, test_from=args.test_from))
     with Display() as display:
         options = AuditOptions(ok_label=args.ok_label, thorough=args.thorough)
-        audit = audit_dataset(Path(" and ".join(map(str, roots))), options, display.working, items)
+        name = Path(" and ".join(map(str, roots)))
+        audit = audit_dataset(name, options, display.stage("audit"), items)
         display.say(audit_text(audit))
         for root in roots:
             left_out = find_pictures(root).left_out_text()

@@ -1,11 +1,15 @@
 """Progress on standard output: bars on a terminal, one line an epoch in a log file."""
 
 import sys
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Protocol, Self
 
 from trainer.core.optional_imports import optional_import
+
+MIN_SHARE_TO_ESTIMATE = 0.05  # of a task: before, its start dominates the estimate
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +39,8 @@ class TrainingObserver(Protocol):
 class Display:
     """A context manager that shows progress. Raises MissingPartError without rich."""
 
-    def __init__(self) -> None:
+    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+        self._now = now
         rich = optional_import("rich.progress")
         console = optional_import("rich.console").Console(file=sys.stdout, soft_wrap=True)
         self._live: bool = console.is_terminal
@@ -88,6 +93,25 @@ class Display:
             self.say(f"{what} …")
         self._show(what, done, total)
 
+    def stage(self, task: str) -> Callable[[str, int, int], None]:
+        """One bar for all steps of `task`, a function of the step, the parts done and all parts.
+
+        So the bar's estimate is for the whole task. A log file gets one line a step, with it.
+        """
+        started = self._now()
+        last: list[str] = []
+
+        def show(step: str, done: int, total: int) -> None:
+            if self._live:
+                self._show(task, done, total, f"{task}: {step}")
+            elif [step] != last:
+                last[:] = [step]
+                known = done >= MIN_SHARE_TO_ESTIMATE * total and done > 0
+                left = (self._now() - started) * (total - done) / done if known else None
+                self.say(f"{task}: {step} …" + (f" (about {left:.0f} s left)" if left else ""))
+
+        return show
+
     def batch(self, epoch: int, done: int, total: int) -> None:
         """Shows how many of the `total` batches of this epoch are done."""
         self._show(f"epoch {epoch}/{self._epochs}", done, total)
@@ -100,11 +124,13 @@ class Display:
             f"AUROC {epoch.validation_auroc:.3f}" + ("  best" if epoch.best else "")
         )
 
-    def _show(self, title: str, done: int, total: int) -> None:
+    def _show(self, title: str, done: int, total: int, description: str = "") -> None:
         if not self._live:
             return
         if title != self._title:
             if self._task is not None:
                 self._progress.remove_task(self._task)
             self._task, self._title = self._progress.add_task(title, total=total), title
-        self._progress.update(self._task, completed=done)
+        self._progress.update(
+            self._task, completed=done, total=total, description=description or title
+        )

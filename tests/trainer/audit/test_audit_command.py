@@ -11,8 +11,10 @@ import pytest
 from edge.core.errors import RefusedError
 from tests.support.audit_planting import warp
 from tests.trainer.audit.conftest import draw_part, write
+from trainer.audit import AuditOptions, audit_dataset
 from trainer.audit.findings import Audit, Duplicate
 from trainer.audit.leak_handling import excluded_test_pictures
+from trainer.audit.text_report import audit_summary
 from trainer.audit.training_check import audit_training
 from trainer.cli.main import main
 from trainer.core.progress import Display
@@ -157,6 +159,44 @@ def test_a_training_sets_a_leaking_test_picture_aside_unless_allowed(parts_set: 
     assert allowed["set_aside"] == []
     assert allowed["leaks"] == 1
     assert allowed["leaks_allowed"] is True
+
+
+@pytest.mark.parametrize("exact", [True, False])
+def test_the_search_ends_early_when_a_training_will_be_refused(
+    parts_set: Path, exact: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """More leaking test pictures than allowed end the search; the report says so. The audit command
+    searches to the end."""
+    for name, number in (("iii", 8), ("jjj", 9), ("kkk", 10)):
+        options = {} if exact else {"quality": 60}
+        suffix = "png" if exact else "jpg"
+        write(parts_set / f"train/ok/again-{name}.{suffix}", draw_part(number), **options)
+    write(parts_set / "train/ok/again-aaa.jpg", draw_part(0), quality=60)
+    stopped = audit_dataset(parts_set, AuditOptions(max_leaking=2))
+    whole = audit_dataset(parts_set, AuditOptions(max_leaking=3))
+    assert (stopped.stopped, whole.stopped) == (True, False)
+    assert len(stopped.leaks) == len(whole.leaks) == 3
+    assert len(stopped.duplicates) == 3
+    assert len(whole.duplicates) == 4
+    assert "ended early" in audit_summary(stopped)
+    assert main(["audit", str(parts_set)]) == 1
+    assert "4 pairs" in capsys.readouterr().out
+
+
+def test_a_log_file_gets_one_line_a_step_with_the_time_left(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The estimate is for all steps together: a quarter done in 10 s leaves 30 s."""
+    clock = iter([0.0, 10.0])
+    with Display(lambda: next(clock)) as display:
+        show = display.stage("audit")
+        show("reading pictures", 0, 1000)
+        show("reading pictures", 100, 1000)
+        show("comparing pairs", 250, 1000)
+        show("comparing pairs", 300, 1000)
+    assert capsys.readouterr().out == (
+        "audit: reading pictures …\naudit: comparing pairs … (about 30 s left)\n"
+    )
 
 
 @pytest.mark.parametrize(

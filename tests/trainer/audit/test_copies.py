@@ -13,16 +13,14 @@ from hypothesis import strategies as st
 from tests.support.audit_planting import BORDERS, expose, warp
 from tests.trainer.audit.conftest import Pixels, draw_part
 from trainer.audit.alignment import Alignment
+from trainer.audit.compared_picture import ComparedPicture, compared_picture
 from trainer.audit.copies import FoundCopies, find_copies, linked_groups, worth_comparing
 from trainer.audit.fingerprint import fingerprint, unfilled_mask
 from trainer.audit.fingerprint_store import FingerprintStore
-from trainer.audit.pixel_match import (
-    ComparedPicture,
-    PixelMatch,
-    compared_picture,
-    match_pixels,
-)
+from trainer.audit.pixel_match import match_pixels
 from trainer.audit.pose import about_middle, in_words
+from trainer.audit.total_progress import STEPS, TotalProgress
+from trainer.audit.window_texture import PixelMatch
 
 SLOW = settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
 
@@ -35,6 +33,11 @@ OTHERS = [grey(draw_part(seed)) for seed in range(8)]
 FINGERPRINTS = [fingerprint(one) for one in OTHERS]
 
 
+def progress(pictures: int, *, thorough: bool = False) -> TotalProgress:
+    """A progress that nobody watches."""
+    return TotalProgress(lambda *_: None, pictures, thorough=thorough)
+
+
 def copies_of(altered: Pixels) -> dict[tuple[int, int], Alignment]:
     """The certain pairs when `altered`, of part 0, is the ninth picture beside eight parts."""
     pictures = [*OTHERS, grey(altered)]
@@ -42,7 +45,7 @@ def copies_of(altered: Pixels) -> dict[tuple[int, int], Alignment]:
         for one in (*FINGERPRINTS, fingerprint(pictures[8])):
             store.add(one)
         read = lambda row: compared_picture(pictures[row])  # noqa: E731 - the store's row
-        found = find_copies(store, read, 1, lambda *_: None).matches
+        found = find_copies(store, read, 1, progress(9)).matches
     return {pair: match for pair, match in found.items() if match.certain}
 
 
@@ -120,14 +123,14 @@ def test_the_same_design_on_another_plate_is_no_copy() -> None:
     ]
     first, second = (compared_picture(plate.astype(np.uint8)) for plate in plates)
     still = about_middle(np.eye(2), 96)
-    assert match_pixels(first, first, still).certain(support=40)
-    assert not match_pixels(first, second, still).certain(support=40)
+    assert match_pixels(first, first, [still], 40, by_points=True).certain(support=40)
+    assert not match_pixels(first, second, [still], 40, by_points=True).certain(support=40)
 
 
 def test_certainty_is_serialisable_as_json() -> None:
     """The values are Python types: numpy's are not JSON serialisable."""
     one = compared_picture(cv2.cvtColor(draw_part(3), cv2.COLOR_BGR2GRAY).astype(np.uint8))
-    found = match_pixels(one, one, about_middle(np.eye(2), 96))
+    found = match_pixels(one, one, [about_middle(np.eye(2), 96)], 4, by_points=True)
     assert [type(value) for value in (found.texture, found.sharpness, found.windows)] == [float] * 3
     assert json.loads(json.dumps(found.certain(support=4))) in (True, False)
 
@@ -143,7 +146,8 @@ def test_parallel_stripes_are_not_certain() -> None:
     """Parallel stripes also agree with a shifted copy, so they are no proof."""
     stripes = np.tile(np.where(np.arange(150) % 11 < 4, 200, 60).astype(np.uint8), (150, 1))
     one = compared_picture(stripes)
-    assert not match_pixels(one, one, about_middle(np.eye(2), 96)).certain(support=60)
+    still = about_middle(np.eye(2), 96)
+    assert not match_pixels(one, one, [still], 60, by_points=True).certain(support=60)
 
 
 @pytest.mark.parametrize(
@@ -183,7 +187,8 @@ def _search(seeds: tuple[int, ...], workers: int, **options: Any) -> FoundCopies
     with FingerprintStore(len(seeds)) as store:
         for row in range(len(seeds)):
             store.add(fingerprint(drawn.picture(row)))
-        return find_copies(store, drawn, workers, lambda *_: None, **options)
+        steps = progress(len(seeds), thorough=bool(options.get("thorough")))
+        return find_copies(store, drawn, workers, steps, **options)
 
 
 def test_processes_find_what_one_process_finds() -> None:
@@ -229,3 +234,36 @@ def test_no_picture_causes_more_than_its_share_of_comparisons(
     assert across, "pairs across the split have a share of their own"
     best = max(found, key=lambda pair: found[pair].residual)
     assert best in chosen
+
+
+def test_the_search_ends_when_too_many_test_pictures_leak() -> None:
+    """Pairs across the split come first; with more leaks than allowed no other pair is compared."""
+    seeds = (1, 2, 3, 4, 5, 6, -1, -2, -3, 4)
+    sides = ["", "", "", "", "", "", "test", "test", "test", ""]
+    stopped = _search(seeds, 1, sides=sides, max_leaking=2)
+    whole = _search(seeds, 1, sides=sides, max_leaking=3)
+    assert stopped.stopped
+    assert {pair for pair, match in stopped.matches.items() if match.certain} == {
+        (0, 6),
+        (1, 7),
+        (2, 8),
+    }
+    assert not whole.stopped
+    assert {pair for pair, match in whole.matches.items() if match.certain} == {
+        (0, 6),
+        (1, 7),
+        (2, 8),
+        (3, 9),
+    }
+
+
+def test_the_progress_of_an_audit_never_goes_back_and_ends_at_the_whole() -> None:
+    """Steps with other numbers of entries than expected change the speed, not the direction."""
+    seen: list[int] = []
+    steps = TotalProgress(lambda _step, done, total: seen.append(done * 1000 // total), 50)
+    for number, name in enumerate(STEPS):
+        report, total = steps.step(name), 10 ** (number % 4)
+        for done in range(total + 1):
+            report(done, total)
+    assert seen == sorted(seen)
+    assert seen[-1] == 1000
