@@ -29,7 +29,7 @@ STEPS: tuple[Step, ...] = (
     service.comes_back_after_a_hang,
     service.answers_a_wrong_config,
     service.survives_a_missing_and_a_given_password,
-    records.are_for_the_group,
+    records.pictures_are_for_the_group,
     records.outlive_the_daemon,
     versions.installs_again_and_changes_nothing,
     versions.upgrades,

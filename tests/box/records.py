@@ -9,13 +9,12 @@ _TOOL = "/opt/edge-inspect/current/bin/edge-inspect"
 _CONFIG = "/etc/edge-inspect/config.yaml"
 
 
-def are_for_the_group(box: Box) -> str:
-    """A user of the group asks, labels and exports through the socket. Another user may not."""
+def pictures_are_for_the_group(box: Box) -> str:
+    """A user of the group labels kept pictures, exports them, and has one judged again."""
     plant.edit_config(box.root, "archive:\n  enabled: false", "archive:\n  enabled: true")
     plant.edit_config(box.root, "keep: [fail, review]", "keep: [pass, fail, review]")
     box("systemctl reload edge-inspect")
     box("id inspector || useradd -m -G edge-inspect inspector")
-    box("id stranger || useradd -m stranger")
     plant.more_verdicts(box.root, 50)
 
     def said(command: str, user: str = "inspector", check: bool = True) -> str:
@@ -38,14 +37,8 @@ def are_for_the_group(box: Box) -> str:
     assert "./manifest.csv" in files
     explained = said(f"explain {first}")
     assert "same score to the last bit" in explained, explained
-    code, refused = box(
-        f"runuser -u stranger -- sh -c 'cd ~stranger && {_TOOL} history -c {_CONFIG}'", check=False
-    )
-    assert code == 2, refused
-    assert "Traceback" not in refused, refused
     assert not plant.lost(box.root), plant.lost(box.root)
-    lines = exported.splitlines()[0], explained.splitlines()[-1].strip(), refused.splitlines()[-1]
-    return "\n".join(lines)
+    return f"{exported.splitlines()[0]}\n{explained.splitlines()[-1].strip()}"
 
 
 def outlive_the_daemon(box: Box) -> str:

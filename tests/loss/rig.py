@@ -170,6 +170,14 @@ class Rig:
             },
             "health": {"interval_s": 0.5},
             "outbox": outbox,
+            # on the same disk, so that history and evidence meet each fault of it
+            "archive": {
+                "enabled": True,
+                "path": str(self.outbox.parent / "archive"),
+                "keep": ["pass", "review", "fail"],
+                "max_mb": 1,
+                "min_free_mb": 1,
+            },
             "log": {"level": "debug"},
         }
         (self.folder / name).write_text(yaml.safe_dump(values), encoding="utf-8")
@@ -192,7 +200,7 @@ class Rig:
             shutil.copytree(
                 self.outbox.parent,
                 self.folder / "outbox-at-the-end",
-                ignore=shutil.ignore_patterns("lost+found", "filler"),
+                ignore=shutil.ignore_patterns("lost+found", "filler", "api.sock", "archive"),
             )
         self.broker.close()
         self.disk.close()
