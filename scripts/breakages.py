@@ -406,7 +406,7 @@ BREAKAGES = [
     Breakage(
         "two bytes of SQLite's header pass for a disk that refuses",
         Edit(
-            "edge.storage.outbox.sqlite:_kind",
+            "edge.storage.outbox.sqlite:kind_of",
             "'damaged' if 'readonly' in text and _says_not_to_write(path) else 'refused'",
             "'refused'",
         ),
@@ -492,6 +492,24 @@ BREAKAGES = [
             "''",
         ),
         "tests/edge/storage/test_ownership.py",
+    ),
+    Breakage(
+        "a wrong date deletes the history",
+        Edit(
+            "edge.storage.history.writer:HistoryWriter._trusted_now",
+            "now if tick - self._steady_from >= _STEADY_S else None",
+            "now",
+        ),
+        "tests/edge/storage/history/test_writer.py",
+    ),
+    Breakage(
+        "verdicts after a new outbox overwrite the order of the history",
+        Edit(
+            "edge.storage.history.database:HistoryDatabase.add",
+            "self._base = self._highest",
+            "self._base = self._base",
+        ),
+        "tests/edge/storage/history/test_database.py",
     ),
     Breakage(
         "the archive deletes every picture below its folder",
