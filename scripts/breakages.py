@@ -406,7 +406,7 @@ BREAKAGES = [
     Breakage(
         "two bytes of SQLite's header pass for a disk that refuses",
         Edit(
-            "edge.storage.outbox.sqlite:_kind",
+            "edge.storage.outbox.sqlite:kind_of",
             "'damaged' if 'readonly' in text and _says_not_to_write(path) else 'refused'",
             "'refused'",
         ),
@@ -495,6 +495,25 @@ BREAKAGES = [
     ),
     Breakage(
         "the archive writes and deletes through links",
+        "a wrong date deletes the history",
+        Edit(
+            "edge.storage.history.writer:HistoryWriter._trusted_now",
+            "now if tick - self._steady_from >= _STEADY_S else None",
+            "now",
+        ),
+        "tests/edge/storage/history/test_writer.py",
+    ),
+    Breakage(
+        "verdicts after a new outbox overwrite the order of the history",
+        Edit(
+            "edge.storage.history.database:HistoryDatabase.add",
+            "self._base = self._highest",
+            "self._base = self._base",
+        ),
+        "tests/edge/storage/history/test_database.py",
+    ),
+    Breakage(
+        "the archive deletes every picture below its folder",
         Edit(
             "edge.storage.evidence.files:listed",
             "name is not None and entry.is_file(follow_symlinks=False)",
