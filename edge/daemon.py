@@ -39,6 +39,7 @@ from edge.pipeline import (
     verdicts_for_open_parts,
 )
 from edge.plant import (
+    DailyEstimate,
     PlantInterface,
     RecordsService,
     Reloader,
@@ -119,7 +120,9 @@ class Daemon:
         self._unjudged = self._recover_parts(config)
         self._labels = Labels.beside(config.outbox.path)
         self._evidence = Evidence(config.archive, self._clock, self._labels)
-        self._local_socket = self._build_local_socket(config)
+        records = self._build_records(config)
+        self._local_socket = self._build_local_socket(config, records)
+        self._estimate = DailyEstimate(records.line_estimate, self._clock)
         self._triggers = TriggerRequests(self._cameras.trackers, self._clock)
         self._snapshots = SnapshotRequests(
             self._cameras.readers, self._evidence, self._delivery.pictures, self._clock
@@ -204,14 +207,16 @@ class Daemon:
         )
         return verdicts_for_open_parts(self._part_journal, self._delivery.rows, judge, self._clock)
 
-    def _build_local_socket(self, config: Config) -> LocalSocket:
-        records = RecordsService(
+    def _build_records(self, config: Config) -> RecordsService:
+        return RecordsService(
             HistoryReader(history_path(config.outbox.path), self._history.report_damage),
             self._labels,
             lambda: self._reload_state.config.archive,
             lambda: self._model.inspector.ok_label,
             self._clock.now,
         )
+
+    def _build_local_socket(self, config: Config, records: RecordsService) -> LocalSocket:
         path = LocalSocket.place(config.outbox.path, os.environ.get("RUNTIME_DIRECTORY"))
         return LocalSocket(path, records, config.outbox.path, self._clock)
 
@@ -268,6 +273,7 @@ class Daemon:
             self._sink,
             WATCH,
             self._local_socket,
+            self._estimate,
         )
 
     def _build_health(self, config: Config, components: Components) -> Health:
@@ -294,6 +300,7 @@ class Daemon:
             config.health.interval_s,
             progress=self._progress,
             pending=self._snapshots,
+            daily=self._estimate,
         )
 
     def _build_web(self, config: Config) -> HttpServer | None:

@@ -406,7 +406,7 @@ BREAKAGES = [
     Breakage(
         "two bytes of SQLite's header pass for a disk that refuses",
         Edit(
-            "edge.storage.outbox.sqlite:_kind",
+            "edge.storage.outbox.sqlite:kind_of",
             "'damaged' if 'readonly' in text and _says_not_to_write(path) else 'refused'",
             "'refused'",
         ),
@@ -492,6 +492,39 @@ BREAKAGES = [
             "''",
         ),
         "tests/edge/storage/test_ownership.py",
+    ),
+    Breakage(
+        "a half-written label stays in the file",
+        Edit("edge.storage.labels:Labels._append", "os.ftruncate(file, size)", "None"),
+        "tests/edge/storage/test_labels.py",
+    ),
+    Breakage(
+        "a client that reads nothing keeps its thread",
+        Edit("edge.web.serving:SlowClients.sweep", "channel.handle_close()", "None"),
+        "tests/edge/web/test_slow.py",
+    ),
+    Breakage(
+        "every kept pass counts for the escape rate",
+        Edit("edge.plant.line_estimate:_estimate", "label.sampled", "True"),
+        "tests/edge/plant/test_records.py",
+    ),
+    Breakage(
+        "a wrong date deletes the history",
+        Edit(
+            "edge.storage.history.writer:HistoryWriter._trusted_now",
+            "now if tick - self._steady_from >= _STEADY_S else None",
+            "now",
+        ),
+        "tests/edge/storage/history/test_writer.py",
+    ),
+    Breakage(
+        "verdicts after a new outbox overwrite the order of the history",
+        Edit(
+            "edge.storage.history.database:HistoryDatabase.add",
+            "self._base = self._highest",
+            "self._base = self._base",
+        ),
+        "tests/edge/storage/history/test_database.py",
     ),
     Breakage(
         "the archive writes and deletes through links",

@@ -3,7 +3,7 @@ the JSON."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Literal, NamedTuple, Protocol, TypedDict
+from typing import Any, Literal, NamedTuple, Protocol, TypedDict
 
 from edge.capture.reader import Reader
 from edge.config import ReloadState
@@ -45,6 +45,12 @@ class LocalSocketState(Protocol):
     fault: str
 
 
+class EstimateState(Protocol):
+    """The estimate of the line; `edge.plant.DailyEstimate` implements it. None: not made yet."""
+
+    latest: dict[str, Any] | None
+
+
 @dataclass(frozen=True, slots=True)
 class Components:
     """The running components that health and the supervisor read. `readers` and `trackers` are by
@@ -65,6 +71,7 @@ class Components:
     plant: Plant
     threads: ThreadWatch
     local_socket: LocalSocketState
+    estimate: EstimateState
 
 
 class TriggerBody(TypedDict):
@@ -150,6 +157,7 @@ class HealthBody(TypedDict):
     broker: BrokerBody
     outbox: OutboxBody
     history: HistoryBody
+    estimate: dict[str, Any] | None  # docs/estimate.md
     memory: dict[str, float | None]
     cpu: dict[Literal["percent"], float | None]  # of one core
     temperature: float | None
@@ -207,6 +215,7 @@ def health_body(
         "broker": _broker(components.publisher),
         "outbox": _outbox(stats),
         "history": _history(history),
+        "estimate": components.estimate.latest,
         "memory": asdict(host.memory),
         "cpu": {"percent": host.cpu_percent},
         "temperature": host.temperature_c,

@@ -37,6 +37,13 @@ class PendingRequests(Protocol):
         """Answers the requests that waited too long."""
 
 
+class DailyWork(Protocol):
+    """What is done once a day."""
+
+    def look(self) -> None:
+        """Begins it when it is due. Never waits."""
+
+
 class Supervisor:
     """Looks once a second; more often until all cameras have started, so that READY is early."""
 
@@ -50,15 +57,18 @@ class Supervisor:
         *,
         progress: Progress | None = None,
         pending: PendingRequests | None = None,
+        daily: DailyWork | None = None,
     ) -> None:
         """
         interval_s: between two `health` messages. May be set.
         progress: gets the names of stalled components.
         pending: requests whose time-outs are checked here.
+        daily: begun here.
         """
         self.interval_s = interval_s
         self._components, self._health = components, health
         self._progress, self._pending = progress or Progress(), pending
+        self._daily = daily
         self._notifier, self._clock = notifier, clock
         self._started_at = clock.tick()
         self._published_at = self._started_at - interval_s
@@ -87,6 +97,8 @@ class Supervisor:
             reader.check()
         if self._pending is not None:
             self._pending.overdue()
+        if self._daily is not None:
+            self._daily.look()
         self._health.sample()
         # a camera that settles has started: READY does not wait for it
         if not self._ready and all(r.state != "starting" or r.frames > 0 for r in readers):

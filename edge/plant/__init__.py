@@ -1,6 +1,7 @@
 """The plant: GPIO outputs, the alarm, the requests trigger, snapshot and reload, and the commands
 over the box's records."""
 
+from edge.plant.daily_estimate import DailyEstimate
 from edge.plant.export_formats import EXPORT_FORMATS, ExportFormat, picture_target, text_files
 from edge.plant.export_plan import ExportChoice, ExportPicture, ExportPlan, plan_export
 from edge.plant.plant import PlantInterface, VerdictDelivery
@@ -24,6 +25,7 @@ from edge.plant.trigger_requests import TriggerRequests
 
 __all__ = [
     "EXPORT_FORMATS",
+    "DailyEstimate",
     "ExportChoice",
     "ExportFormat",
     "ExportPicture",

@@ -82,6 +82,7 @@ class HealthyComponents:
             "part_journal": self.part_journal,
             "threads": self.threads,
             "local_socket": self.local_socket,
+            "estimate": SimpleNamespace(latest=None),
             "plant": plant,
             "model": SimpleNamespace(
                 inspector=SimpleNamespace(input=InputSpec(width=64, height=64))

@@ -20,6 +20,11 @@ def remembered(daemon: Daemon) -> dict[int, dict[str, Any]]:
     return {row.body["seq"]: row.body for row in reader.verdicts(HistoryQuery())}
 
 
+def faults(plant: Plant) -> str:
+    """All sentences that `health` has had."""
+    return "\n".join(fault for body in plant.bodies("health") for fault in body["faults"])
+
+
 @pytest.mark.parametrize("durability", ["strict", "balanced"])
 def test_remembers_what_was_sent(
     make_daemon: MakeDaemon, plant: Plant, tmp_path: Path, durability: str
@@ -53,25 +58,39 @@ def test_remembers_while_the_broker_is_away(
     assert daemon.waiting() >= len(found)
 
 
-@pytest.mark.parametrize("content", ["notes of the shift", "SQLite format 3\0 and no more"])
 def test_a_wrong_file_costs_no_verdict(
-    make_daemon: MakeDaemon, plant: Plant, tmp_path: Path, content: str
+    make_daemon: MakeDaemon, plant: Plant, tmp_path: Path
 ) -> None:
     """A file of another program stays, verdicts go on, and health names it."""
     draw_many(tmp_path / "parts", 100)
     daemon = make_daemon(f"replay:{tmp_path / 'parts'}", rate=20, loop=10)
     history = history_path(daemon.outbox)
     history.parent.mkdir(exist_ok=True)
-    history.write_text(content)
+    history.write_text("notes of the shift")
     daemon.start()
     plant.wait_for_results(20)
-    wait_until(
-        lambda: any(
-            "is no history of edge-inspect" in fault
-            for body in plant.bodies("health")
-            for fault in body["faults"]
-        ),
-        "a fault in health",
-    )
+    wait_until(lambda: "is no history of edge-inspect" in faults(plant), "a fault in health")
     assert daemon.stop() == 0
-    assert history.read_text() == content
+    assert history.read_text() == "notes of the shift"
+
+
+def test_a_damaged_file_costs_no_verdict(
+    make_daemon: MakeDaemon, plant: Plant, tmp_path: Path
+) -> None:
+    """It is set aside and saved from, verdicts go on, and health names it."""
+    draw_many(tmp_path / "parts", 100)
+    daemon = make_daemon(f"replay:{tmp_path / 'parts'}", rate=20, loop=10)
+    daemon.start()
+    plant.wait_for_results(40)
+    assert daemon.stop() == 0
+    before = remembered(daemon)
+    history = history_path(daemon.outbox)
+    history.write_bytes(bytes(16) + history.read_bytes()[16:])
+    daemon.start()
+    plant.wait_for_results(len(before) + 20)
+    saved = f"{len(before)} verdicts saved so far"
+    wait_until(lambda: saved in faults(plant), "all saved")
+    assert daemon.stop() == 0
+    after = remembered(daemon)
+    assert {number: after[number] for number in before} == before
+    assert sorted(after) == list(range(1, len(after) + 1))

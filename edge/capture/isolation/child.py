@@ -147,7 +147,7 @@ def _stream(channel: Channel, memory: int, camera: DrivenCamera, config: CameraC
             )
         else:
             assert read.pixels is not None
-            evidence = _evidence(read)
+            evidence = _evidence(read, writer)
             writer.put(request.slot, request.number, read.pixels, evidence)
             taken = read.captured_tick
             answer = FrameReady(
@@ -229,11 +229,19 @@ def _unusable(read: CameraRead, writer: FrameRingWriter, shape: Shape) -> str | 
             "the camera's settings",
             kind="wrong_size",
         )
-    if not writer.has_room(read.pixels, _evidence(read)):
+    if not writer.has_room(read.pixels, _evidence(read, writer)):
         return "a JPEG without compression"
     return None
 
 
-def _evidence(read: CameraRead) -> bytes | bytearray | memoryview:
-    """The camera's own JPEG, which the archive keeps as evidence; empty without one."""
-    return b"" if read.encoded is None else read.encoded.data
+def _evidence(read: CameraRead, writer: FrameRingWriter) -> bytes | bytearray | memoryview:
+    """The camera's own JPEG, which the archive keeps as evidence; empty without one.
+
+    A JPEG larger than its pixels does not fit beside a frame that was decoded whole and in colour.
+    The archive then keeps these pixels, which say the same.
+    """
+    if read.encoded is None or read.pixels is None:
+        return b""
+    whole = read.reduced == 1 and read.pixels.shape[2] == 3
+    fits = writer.has_room(read.pixels, read.encoded.data)
+    return read.encoded.data if fits or not whole else b""

@@ -62,7 +62,7 @@ class Aggregates:
             elif not replace:
                 continue
             else:
-                one.add(Sum(found[0], found[1], found[2], read_scores(found[3])))
+                one.add(Sum(found[0], found[1], found[2], Counter(read_scores(found[3]))))
             values = one.count, one.latency_us, one.latency_max_us, write_scores(one.scores)
             db.execute(_INSERT, (minute, series, *values))
         self._sums.clear()

@@ -7,7 +7,6 @@ open and SQLite's log can be emptied.
 import contextlib
 import json
 import sqlite3
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -186,20 +185,21 @@ class _Sum:
 
     def __init__(self) -> None:
         self._count = self._latency = self._longest = 0
-        self._scores: Counter[int] = Counter()
+        self._scores = [0] * BINS
 
     def add(self, count: int, latency_us: int, longest_us: int, scores: bytes) -> None:
         """One minute."""
         self._count += count
         self._latency += latency_us
         self._longest = max(self._longest, longest_us)
-        self._scores += read_scores(scores)
+        for place, number in read_scores(scores).items():
+            self._scores[place] += number
 
     def point(
         self, at: float, camera: str, recipe: int | None, verdict: str, label: str | None
     ) -> TrendPoint:
         """All of them."""
-        scores = tuple(self._scores[place] for place in range(BINS))
+        scores = tuple(self._scores)
         mean = self._latency / self._count / 1000 if self._count else 0.0
         return TrendPoint(
             float(at),

@@ -7,6 +7,7 @@ of these is kept.
 
 import contextlib
 import sqlite3
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -115,6 +116,10 @@ def _minutes(path: Path) -> Iterator[list[tuple[int, Series, Sum]]]:
         )
         while some := found.fetchmany(_STEP):
             yield [
-                (row[0], Series(*row[1:7]), Sum(row[7], row[8], row[9], read_scores(row[10])))
+                (
+                    row[0],
+                    Series(*row[1:7]),
+                    Sum(row[7], row[8], row[9], Counter(read_scores(row[10]))),
+                )
                 for row in some
             ]

@@ -112,7 +112,8 @@ def require_ours(path: Path) -> None:
     ours = application_id & ~0xFFF == APPLICATION_ID or _OUR_TABLE in head
     if not any(head) or ours or _OUR_TABLE in _start_of(wal_of(path)):
         return
-    if head.startswith(_MAGIC) and not application_id and b"CREATE " not in head:
+    unmarked = not application_id and not any(head[60:64])
+    if head.startswith(_MAGIC) and unmarked and b"CREATE " not in head:
         return  # of ours, before its first commit
     raise HistoryError(
         f"{path}: is no history of edge-inspect; it stays as it is, and no verdict is remembered: "

@@ -28,9 +28,9 @@ def write_scores(counts: Counter[int]) -> bytes:
     return bytes(data)
 
 
-def read_scores(data: bytes) -> Counter[int]:
+def read_scores(data: bytes) -> dict[int, int]:
     """Counts by bin. Wrong bytes give wrong counts, never an error."""
-    counts: Counter[int] = Counter()
+    counts: dict[int, int] = {}
     place, count, shift = None, 0, 0
     for byte in data:
         if place is None:
@@ -40,6 +40,6 @@ def read_scores(data: bytes) -> Counter[int]:
         shift += 7
         if byte <= 0x7F:
             if place < BINS:
-                counts[place] += count
+                counts[place] = count
             place = None
     return counts

@@ -79,12 +79,15 @@ def test_reduced_pictures_come_with_their_jpeg(
 
 
 def test_the_reduction_may_change(camera: IsolatedCamera, wanted: RequestedDecoding) -> None:
-    """From the next request on pictures are whole, and later reduced again."""
+    """From the next request on pictures are whole, with their JPEG too, and later reduced again."""
     assert read(camera).reduced == 4
     wanted.by = 1
     look = read(camera)
     assert look.pixels is not None
     assert (look.pixels.shape, look.reduced) == ((HEIGHT, WIDTH, 3), 1)
+    assert look.encoded is not None
+    assert np.array_equal(look.encoded.decode()[0], look.pixels)
+    assert look.decoded() is look.pixels  # not decoded a second time
     wanted.by = 2
     assert read(camera).reduced == 2
 

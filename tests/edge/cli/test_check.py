@@ -48,7 +48,7 @@ def test_all_holds(check: CheckRun, write_config: WriteConfig, require: Require)
     require("amqtt", "pip install '.[broker]'")
     code, found = check(write_config(mqtt=embedded()))
     assert code == 0
-    assert list(found) == ["config", "camera top", "model", "broker", "disk"]
+    assert list(found) == ["config", "camera top", "model", "broker", "disk", "history"]
     assert all(text.startswith("OK (") for text in found.values())
     assert "640×480" in found["camera top"]
     assert "3 golden pictures score as tested" in found["model"]
@@ -163,10 +163,23 @@ def test_outbox_that_is_no_database(
     assert broken.read_bytes().startswith(b"this was")
 
 
+def test_a_wrong_history_is_reported(
+    check: CheckRun, write_config: WriteConfig, tmp_path: Path
+) -> None:
+    """A file in the history's place is reported; a history that is turned off is none."""
+    outbox = {"path": str(tmp_path / "outbox.db")}
+    (tmp_path / "history.db").write_text("notes of the shift")
+    code, found = check(write_config(outbox=outbox))
+    assert code == 1
+    assert "history.db: is no history of edge-inspect" in found["history"]
+    code, found = check(write_config(outbox=outbox, history={"max_mb": 0}))
+    assert found["history"] == "OK (off: history.max_mb is 0)"
+
+
 def test_offline_asks_neither_camera_nor_broker(
     capsys: pytest.CaptureFixture[str], write_config: WriteConfig
 ) -> None:
-    """`--offline`: config, model and disk alone; a missing model is still exit code 1."""
+    """`--offline`: config, model and files alone; a missing model is still exit code 1."""
     cameras = [{"id": "usb", "source": "v4l2:/dev/video77"}]
     good = write_config(cameras=cameras, mqtt={"port": free_port()})
     assert main(["check", "--offline", "-c", str(good)]) == 0
@@ -174,6 +187,7 @@ def test_offline_asks_neither_camera_nor_broker(
         "config",
         "model",
         "disk",
+        "history",
     ]
     bad = write_config(cameras=cameras, model={"path": "none.tflite"})
     assert main(["check", "--offline", "-c", str(bad)]) == 1

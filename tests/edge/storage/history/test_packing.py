@@ -108,8 +108,16 @@ def test_is_small(body: bytes, most: int) -> None:
 def test_verdicts_that_differ_in_values_share_a_template() -> None:
     """Scores, times, numbers, parts and reasons are no reason for a new template."""
     packer = Packer()
-    first = {"verdict": "review", "reason": "score 0.41 lies between", "part": "P-1"}
-    second = {"verdict": "review", "reason": "score 0.59 lies between", "part": "P-2"}
+    first: dict[str, Any] = {
+        "verdict": "review",
+        "reason": "score 0.41 lies between",
+        "part": "P-1",
+    }
+    second: dict[str, Any] = {
+        "verdict": "review",
+        "reason": "score 0.59 lies between",
+        "part": "P-2",
+    }
     packed = [
         packer.pack(a_body(1, score=0.41, **first)),
         packer.pack(a_body(2, score=0.59, inference_ms=3.25, **second)),
