@@ -5,7 +5,8 @@ import sqlite3
 
 from edge.storage.outbox.sqlite import used_pages
 
-_SHRINK_PAGES = 64  # pages returned to the file system in one commit
+_SHRINK_PAGES = 16  # pages returned to the file system in one commit
+_MUCH_PAGES = 256  # fewer free pages stay for the next rows
 _SHRINK_AFTER_ROWS = 64  # below that, the question to SQLite costs more than it saves
 _PAGES_A_ROW = 8  # upper bound of pages that a row takes beside its body: a leaf, and a path to it
 _BODY_BYTES_A_PAGE = 4000
@@ -38,10 +39,11 @@ class PageBudget:
         if not self._shrinking and self._deleted < _SHRINK_AFTER_ROWS:
             return
         (free,) = db.execute("PRAGMA freelist_count").fetchone()
-        self._deleted, self._shrinking = 0, free > 4 * _SHRINK_PAGES
+        self._deleted, self._shrinking = 0, free > _MUCH_PAGES
         if self._shrinking:
             with contextlib.suppress(sqlite3.Error):  # the next commit meets the same fault
-                db.execute(f"PRAGMA incremental_vacuum({_SHRINK_PAGES})").fetchall()
+                # `execute` would take one step, and one step returns one page
+                db.executescript(f"PRAGMA incremental_vacuum({_SHRINK_PAGES})")
 
 
 def pages_at_most(sizes: list[int]) -> int:

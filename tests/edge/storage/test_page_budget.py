@@ -12,6 +12,7 @@ from edge.storage.outbox.page_budget import PageBudget, pages_at_most
 def db() -> Iterator[sqlite3.Connection]:
     """An empty database with a table of bodies."""
     connection = sqlite3.connect(":memory:", isolation_level=None)
+    connection.execute("PRAGMA auto_vacuum=INCREMENTAL")
     connection.execute("CREATE TABLE outbox (seq INTEGER PRIMARY KEY, body BLOB)")
     yield connection
     connection.close()
@@ -49,3 +50,16 @@ def test_sqlite_is_not_asked_while_there_is_room(db: sqlite3.Connection) -> None
         pages.shrink(db, 0)
     # page_count and freelist_count for the excess; freelist_count for what an earlier run left
     assert len(asked) == 3
+
+
+def test_each_commit_returns_several_pages(db: sqlite3.Connection) -> None:
+    """After an outage the file shrinks in hundreds of commits, not in ten thousands."""
+    for number in range(2000):
+        db.execute("INSERT INTO outbox VALUES (?, ?)", (number, bytes(1000)))
+    db.execute("DELETE FROM outbox WHERE seq > 10")
+    pages = PageBudget(budget=100_000)
+    (before,) = db.execute("PRAGMA freelist_count").fetchone()
+    for _ in range(10):
+        pages.shrink(db, 0)
+    (after,) = db.execute("PRAGMA freelist_count").fetchone()
+    assert before - after == 160
