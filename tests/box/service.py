@@ -46,11 +46,12 @@ def starts_when_the_model_comes(box: Box) -> str:
 def remembers_for_the_group(box: Box) -> str:
     """A user of the group asks for verdicts and labels one, through the socket while the service
     runs and on the files while it is stopped. A user outside is told of the group."""
-    box("id operator || useradd -m -G edge-inspect operator; id visitor || useradd -m visitor")
+    box("id kim || useradd -m -G edge-inspect kim")
+    box("id visitor || useradd -m visitor")
     asked = f"edge-inspect %s -c {CONFIG}"
 
     def ask(words: str) -> str:
-        return box(f"runuser -u operator -- {asked % words}")[1]
+        return box(f"runuser -u kim -- {asked % words}")[1]
 
     socket = box("stat -c '%a %U:%G' /run/edge-inspect/api.sock")[1]
     assert socket == "660 edge-inspect:edge-inspect", socket
@@ -58,8 +59,8 @@ def remembers_for_the_group(box: Box) -> str:
         "the history has verdicts", lambda: ask("history --limit 1 --json").startswith("{"), 30
     )
     name = json.loads(ask("history --limit 1 --json").splitlines()[-1])["id"]
-    said = ask(f"label {name} dent --by operator")
-    assert "labelled dent by operator" in ask(f"show {name}")
+    said = ask(f"label {name} dent --by kim")
+    assert "labelled dent by kim" in ask(f"show {name}")
     code, refused = box(f"runuser -u visitor -- {asked % 'history'}", check=False)
     assert code != 0, refused
     box("systemctl stop edge-inspect", seconds=120)
