@@ -106,7 +106,7 @@ def _public_segments(segments: Iterable[str]) -> Iterator[str]:
 def _is_secret_segment(segment: str) -> bool:
     """Whether a part of a path holds a value (`user=…`) or looks like a random token."""
     text = unquote(segment)
-    if re.search(r"[=:;&@]", text):
+    if re.search(r"[=:;&@]", text) or re.fullmatch(r"[0-9A-Fa-f]{12,}", text):
         return True
     changes = len(re.findall(r"[A-Za-z](?=\d)|\d(?=[A-Za-z])|[a-z](?=[A-Z])", text))
     digits = sum(character.isdigit() for character in text)
