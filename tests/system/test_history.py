@@ -10,6 +10,7 @@ from tests.support.mosquitto import Mosquitto
 from tests.support.plant import Daemon, Plant, draw_many
 from tests.support.waiting import wait_until
 from tests.system.conftest import MakeDaemon
+from tests.system.test_reload import edit, reload
 
 pytestmark = pytest.mark.broker
 
@@ -94,3 +95,17 @@ def test_a_damaged_file_costs_no_verdict(
     after = remembered(daemon)
     assert {number: after[number] for number in before} == before
     assert sorted(after) == list(range(1, len(after) + 1))
+
+
+def test_a_reload_changes_the_budget(make_daemon: MakeDaemon, plant: Plant, tmp_path: Path) -> None:
+    """`history.max_mb: 0` stops it without a restart, and no verdict is missing."""
+    draw_many(tmp_path / "parts", 100)
+    daemon = make_daemon(f"replay:{tmp_path / 'parts'}", rate=20, loop=10)
+    daemon.start()
+    plant.wait_for_results(10)
+    edit(daemon, history={"max_mb": 0})
+    assert reload(plant, "a")["data"]["changed"] == ["history"]
+    done = daemon.last_seq()
+    plant.wait_for_results(done + 20)
+    assert daemon.stop() == 0
+    assert max(remembered(daemon), default=0) <= done + 1

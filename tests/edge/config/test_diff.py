@@ -28,6 +28,7 @@ def test_the_same_changes_nothing() -> None:
         ({"mqtt": {"host": "elsewhere"}}, ("mqtt",)),
         ({"mqtt": {"snapshots": {"send": ["fail"]}}}, ("mqtt.snapshots",)),
         ({"archive": {"enabled": True}}, ("archive",)),
+        ({"history": {"max_mb": 50}}, ("history",)),
         ({"health": {"interval_s": 1}}, ("health",)),
         ({"log": {"level": "debug"}}, ("log",)),
         ({"cameras": CAMERAS[:1]}, ("cameras side",)),
