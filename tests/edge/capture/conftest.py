@@ -21,6 +21,7 @@ from tests.edge.capture.dropfolder import Receipts
 from tests.edge.capture.reader_harness import MakeHarness, ReaderHarness
 from tests.support.clock import Patience
 from tests.support.frames import solid
+from tests.support.jpegs import with_segments
 
 Step = NDArray[np.uint8] | CameraRead | BaseException | None
 
@@ -141,11 +142,12 @@ class _MJPEG(BaseHTTPRequestHandler):
             while not server.gone.wait(0.02):
                 number += not server.frozen
                 server.sent += 1
-                _, data = cv2.imencode(".jpg", noise(number, side=64))
-                size = data.size // 2 if number == server.damaged else data.size
+                _, drawn = cv2.imencode(".jpg", noise(number, side=64))
+                data = with_segments(drawn.tobytes(), *server.segments)
+                size = len(data) // 2 if number == server.damaged else len(data)
                 length = f"Content-Length: {size}\r\n" if server.length else ""
                 head = f"--frame\r\nContent-Type: image/jpeg\r\n{length}\r\n"
-                self.wfile.write(head.encode() + data.tobytes()[:size] + b"\r\n")
+                self.wfile.write(head.encode() + data[:size] + b"\r\n")
         except OSError:
             return
 
@@ -194,6 +196,7 @@ class MJPEGServer(ThreadingHTTPServer):
         self.gone = threading.Event()
         self.asks = ""  # basic or digest
         self.length = True  # whether each part has a Content-Length
+        self.segments: list[bytes] = []  # in the header of each picture
         self.damaged = 0  # the number of the picture that ends too early
         self.frozen = False  # whether it sends the same picture again and again
         self.sent = 0

@@ -88,9 +88,9 @@ def test_read_gives_bgr_pixels(opened: Camera) -> None:
         assert look.fault is None
         assert look.encoded is not None or look.pixels is not None
         pixels = look.decoded()
+        assert pixels is not None
         if look.encoded is not None:
             assert np.array_equal(look.encoded.decode()[0], pixels)
-        assert pixels is not None
         assert pixels.dtype == np.uint8
         assert pixels.ndim == 3
         assert pixels.shape[2] == 3

@@ -16,7 +16,7 @@ from edge.core.jpeg import JPEGDecoding
 from edge_bench.camera_server import CameraServer
 from tests.edge.capture.conftest import MJPEGServer, ScriptedCamera, camera_config, noise
 from tests.edge.capture.reader_harness import MakeHarness
-from tests.support.jpegs import EOI, encode_jpeg
+from tests.support.jpegs import EOI, encode_jpeg, segment
 
 WIDTH, HEIGHT = 64, 64  # of the test server's pictures
 
@@ -90,6 +90,20 @@ def test_the_reduction_may_change(camera: IsolatedCamera, wanted: RequestedDecod
     assert look.decoded() is look.pixels  # not decoded a second time
     wanted.by = 2
     assert read(camera).reduced == 2
+
+
+def test_a_jpeg_larger_than_its_pixels_costs_no_frame(
+    mjpeg_server: MJPEGServer, wanted: RequestedDecoding, fork_server: ForkServerClient
+) -> None:
+    """It does not fit beside the whole frame, whose pixels then are the evidence."""
+    mjpeg_server.segments = [segment(0xFE, bytes(20_000))]
+    wanted.by = 1
+    config = camera_config(mjpeg_server.url, timeout_s=20, open_timeout_s=30)
+    camera = IsolatedCamera(config, Clock(), fork_server, decoding_of=wanted)
+    look = read(camera)
+    camera.close()
+    assert look.pixels is not None
+    assert (look.pixels.shape, look.encoded) == ((HEIGHT, WIDTH, 3), None)
 
 
 def test_luma_alone(camera: IsolatedCamera, wanted: RequestedDecoding) -> None:
