@@ -28,6 +28,7 @@ from edge.storage.outbox.sqlite import connect, size_of, used_pages, wal_of
 _CHECKED_BYTES = 64 * 2**20  # a larger file is checked row by row while it is read
 _WAL_PAGES = 1000
 _FEWEST_PAGES = 64  # of the log, and of the file
+_SMALL_PAGES = 128  # on a disk that is almost full: the newest thousand verdicts
 _CACHE_KB = 512
 _DROPPED_ROWS = 2000  # in one commit, so that it stays short
 _ROWS_A_PAGE = 14
@@ -125,7 +126,7 @@ class HistoryDatabase:
             self._aggregates.drop_old(db, now, self.settings.max_bytes)
             budget = max(_FEWEST_PAGES, self.settings.max_bytes // PAGE - self._wal_pages)
             if self._is_disk_low():
-                budget = min(budget, before)
+                budget = min(budget, max(before, _SMALL_PAGES))
             over = used_pages(db) - budget
             dropped = self._drop_past_budget(db, over) if over > 0 else 0
         self.rows += added - gone - dropped

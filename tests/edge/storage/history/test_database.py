@@ -135,13 +135,23 @@ def test_a_disk_that_is_almost_full_is_left_to_the_outbox(path: Path, open_histo
     """The file does not grow then: old verdicts make room for new ones."""
     low = [False]
     database = open_history(is_disk_low=lambda: low[0])
-    database.add(bodies(1, 1000), NOON)
+    database.add(bodies(1, 3000), NOON)
     low[0] = True
-    for first in range(1001, 3000, 100):
+    for first in range(3001, 6000, 100):
         database.add(bodies(first, first + 99), NOON)
     found = numbers(path)
-    assert found[0] == 3000
-    assert len(found) <= 1100
+    assert found[0] == 6000
+    assert len(found) <= 3100
+
+
+def test_a_small_history_fits_on_a_disk_that_is_almost_full(path: Path, open_history: Open) -> None:
+    """From the first verdict on the disk is low: the newest hundreds are remembered all the same."""
+    database = open_history(is_disk_low=lambda: True)
+    for first in range(1, 5000, 50):
+        database.add(bodies(first, first + 49), NOON)
+    found = numbers(path)
+    assert found[0] == 5000
+    assert 500 <= len(found) <= 2000
 
 
 def test_aggregates_outlive_verdicts(path: Path, open_history: Open) -> None:

@@ -263,7 +263,7 @@ def test_a_wrong_date_deletes_nothing(a_writer: Write, path: Path, clock: FakeCl
 def test_a_disk_that_is_almost_full_is_asked(a_writer: Write, path: Path) -> None:
     """Below 64 MB free the history does not grow."""
     writer = a_writer(free_bytes=lambda folder: 2**20 if folder == path.parent else 2**40)
-    for first in range(1, 2001, 500):
+    for first in range(1, 6001, 500):
         offer(writer, first, first + 499)
         writer.run_once()
-    assert writer.stats().rows < 1500
+    assert 500 < writer.stats().rows < 2500
