@@ -7,9 +7,10 @@
    test set is untouched: no step before the last one sees it.
 2. The old data set gives a weak model, the plain CNN. A box (`edge-inspect run`, with its archive
    and an embedded broker) judges each picture of the pool.
-3. `--wrong` wrong verdicts, in the order of the box, get their true label (`edge-inspect label`):
-   defects that pass, good parts that fail or go to review.
-4. `edge-inspect export --labelled` makes the new data set.
+3. `--wrong` wrong verdicts, drawn at random, get their true label (`edge-inspect label`): defects
+   that pass, good parts that fail or go to review.
+4. `edge-inspect export --labelled` makes the new data set. `replay:` gives file names as part ids,
+   so its groups are replaced by those of DATASET, which a trigger's part id would give.
 5. `edge-train old --seeds N` and `edge-train old new --test-from old --seeds N` are compared on the
    untouched test set, seed by seed, and all seeds together.
 
@@ -152,6 +153,19 @@ def label(box: Path, wrong: list[tuple[str, str, str]]) -> None:
         command("edge", "label", *ids, name, "--by", "study", cwd=box)
 
 
+def give_parts(new: Path, dataset: Path) -> None:
+    """Writes the groups of `dataset` into the manifest of the export."""
+    group = {Path(sample.file).name: sample.group for sample in load_dataset(dataset).samples}
+    with (new / MANIFEST).open(encoding="utf-8", newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    with (new / MANIFEST).open("w", encoding="utf-8", newline="") as stream:
+        table = csv.writer(stream)
+        table.writerow(("file", "label", "group"))
+        for row in rows:
+            part = Path(row["group"].partition("/part/")[2]).name
+            table.writerow((row["file"], row["label"], group[part]))
+
+
 def seed_runs(run: Path, seeds: int) -> list[Path]:
     """The folders of all seeds of a run."""
     return [run, *(run / "seeds" / str(seed) for seed in range(1, seeds))]
@@ -227,9 +241,12 @@ def main() -> int:
         command("converter", str(weak / "model.keras"), *files)
     if not new.exists():
         found = judge(box, weak, len(truth), args.port)
-        wrong = wrong_ones(found, truth)[: args.wrong]
+        wrong = wrong_ones(found, truth)
+        order = np.random.default_rng(0).permutation(len(wrong))
+        wrong = [wrong[at] for at in sorted(order[: args.wrong])]
         label(box, wrong)
         print(command("edge", "export", "-o", str(new), "--labelled", cwd=box))
+        give_parts(new, args.dataset)
         (folder / "wrong.json").write_text(json.dumps({"judged": len(found), "wrong": wrong}))
     if not (before / "report.html").exists():
         command("trainer", str(old), "-o", str(before), *seeds, *options, codes=(0, 1))
