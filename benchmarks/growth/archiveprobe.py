@@ -1,5 +1,5 @@
 """One process with an archive of so many pictures, at its budget: what the start, one more picture
-and a search by id cost. Leaves as many pictures as it found. Prints JSON, seconds and bytes."""
+and a search by id cost. Leaves as many files as it found. Prints JSON, seconds and bytes."""
 
 import argparse
 import json

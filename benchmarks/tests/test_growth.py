@@ -113,7 +113,7 @@ def test_the_archive_is_measured(tmp_path: Path) -> None:
         assert list(cost.at) == list(sizes)
         assert all(value > 0 for repeats in cost.at.values() for value in repeats)
         assert min(len(repeats) for repeats in cost.at.values()) >= 3
-    assert len(list((tmp_path / "a" / "256" / "kept").glob("*/*.jpg"))) == 256
+    assert len(list((tmp_path / "a" / "256" / "kept").glob("*/fail-*"))) == 256
     lines = table("pictures", costs).splitlines()
     assert [line.split(" | ")[0] for line in lines[2:]] == ["| 0", "| 256"]
     draw(tmp_path / "charts" / "a.svg", "pictures", costs)

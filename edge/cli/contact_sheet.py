@@ -1,7 +1,4 @@
-"""A contact sheet: small pictures in a grid, with two lines of text below each.
-
-OpenCV before 5 draws ASCII only, so other characters become question marks here.
-"""
+"""A contact sheet: small pictures in a grid, with two lines of text below each."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,12 +7,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from edge.core.drawn_text import draw_text
 from edge.core.errors import PictureError
 from edge.core.image import read_picture
 from edge.core.terms import Pixels
 
 MOST = 60  # tiles of a sheet
 _SIDE, _LINE, _GAP, _COLUMNS = 180, 16, 8, 6  # pixels, and tiles in a row
+_FONT = 12  # pixels
 _PAPER, _INK = (255, 255, 255), (40, 36, 28)  # BGR
 
 
@@ -39,9 +38,8 @@ def contact_sheet(tiles: Sequence[Tile]) -> Pixels:
         y, x = top + (_SIDE - small.shape[0]) // 2, left + (_SIDE - small.shape[1]) // 2
         sheet[y : y + small.shape[0], x : x + small.shape[1]] = small
         for number, line in enumerate(tile.lines, start=1):
-            text = line.encode("ascii", "replace").decode()
             place = (left, top + _SIDE + number * _LINE - 4)
-            cv2.putText(sheet, text, place, cv2.FONT_HERSHEY_SIMPLEX, 0.36, _INK, 1, cv2.LINE_AA)
+            draw_text(sheet, line, place, size=_FONT, colour=_INK, width=_SIDE)
     return sheet
 
 

@@ -5,12 +5,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 
 from edge.cli.records import open_records
 from edge.cli.snapshot import SUFFIXES, Region, draw_region, encode_picture
 from edge.config import Config
+from edge.core.drawn_text import draw_text
 from edge.core.errors import EXIT_DONE, EdgeInspectError, PictureError, RefusedError
 from edge.core.output import write_error, write_output
 from edge.core.terms import Pixels
@@ -28,7 +28,6 @@ _COLOURS = {  # blue, green, red
 }
 _WIDTH = 11
 _LEAST_WIDTH = 320  # pixels; smaller pictures are enlarged
-_FONT = cv2.FONT_HERSHEY_SIMPLEX
 
 
 def show(config_path: Path, name: str, target: Path | None, *, as_json: bool) -> int:
@@ -168,10 +167,9 @@ def _with_bar(drawn: Pixels, result: dict[str, Any], colour: tuple[int, int, int
     large = drawn.repeat(factor, axis=0).repeat(factor, axis=1)
     score = "" if result["score"] is None else f" {result['score']:.4f}"
     label = result["label"] or ""
-    text = f"{result['verdict']}{score} {label if label.isascii() else ''}".strip()
-    scale = large.shape[1] / 640
-    thick = max(1, round(scale * 2))
-    (_, height), below = cv2.getTextSize(text, _FONT, scale, thick)
-    bar = np.full((2 * height + below, large.shape[1], 3), 32, np.uint8)
-    cv2.putText(bar, text, (height, 2 * height), _FONT, scale, colour, thick, cv2.LINE_AA)
+    text = f"{result['verdict']}{score} {label}".strip()
+    size = max(12, large.shape[1] // 24)
+    bar = np.full((2 * size, large.shape[1], 3), 32, np.uint8)
+    room = large.shape[1] - size
+    draw_text(bar, text, (size // 2, size * 3 // 2), size=size, colour=colour, width=room)
     return np.concatenate([bar, large])

@@ -69,7 +69,7 @@ def test_check_imports_only_what_it_uses(make_daemon: MakeDaemon, tmp_path: Path
     assert done.returncode == 0, done.stdout
     assert not imported(done.stderr) & (NEVER | WHEN_USED)
     names = [line.partition(":")[0] for line in done.stdout.splitlines()]
-    assert names == ["config", "camera top", "model", "broker", "disk"]
+    assert names == ["config", "camera top", "model", "broker", "disk", "history"]
     assert all(": OK (" in line for line in done.stdout.splitlines())
 
 

@@ -18,10 +18,10 @@ SLOW_MODEL = """
 import runpy, sys, time
 import edge.reload
 load = edge.reload.build_inspector
-def slow(config):
+def slow(*arguments):
     sys.stderr.write("the model loads\\n")
     time.sleep(60)
-    return load(config)
+    return load(*arguments)
 edge.reload.build_inspector = slow
 sys.argv = ["edge", "run", "-c", sys.argv[1]]
 runpy.run_module("edge", run_name="__main__")

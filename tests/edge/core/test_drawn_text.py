@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from trainer.core.drawn_text import draw_text, text_width
+from edge.core.drawn_text import draw_text, text_width
 
 ROOT = Path(__file__).parents[3]
 
@@ -59,4 +59,4 @@ def test_no_other_module_draws_text() -> None:
         for path in (ROOT / folder).rglob("*.py")
         if "putText" in path.read_text(encoding="utf-8")
     ]
-    assert found == ["trainer/core/drawn_text.py"]
+    assert found == ["edge/core/drawn_text.py"]
