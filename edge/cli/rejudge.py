@@ -174,9 +174,9 @@ def _write_sheet(flips: list[Comparison], path: Path) -> None:
 
 
 def _tile_lines(one: Comparison) -> tuple[str, str]:
-    name = one.id or one.path.name
+    name = one.id[:18] if one.id else one.path.name[-24:]  # as `history` shows ids
     score = "" if one.after.score is None else f" {one.after.score:.3f}"
-    return f"{one.before.verdict} > {one.after.verdict}{score}", name[-24:]
+    return f"{one.before.verdict} > {one.after.verdict}{score}", name
 
 
 def _write(path: Path, data: bytes, option: str) -> None:

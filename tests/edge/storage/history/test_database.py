@@ -145,7 +145,7 @@ def test_a_disk_that_is_almost_full_is_left_to_the_outbox(path: Path, open_histo
 
 
 def test_a_small_history_fits_on_a_disk_that_is_almost_full(path: Path, open_history: Open) -> None:
-    """From the first verdict on the disk is low: the newest hundreds are remembered all the same."""
+    """The disk is low from the first verdict on: the newest hundreds are remembered."""
     database = open_history(is_disk_low=lambda: True)
     for first in range(1, 5000, 50):
         database.add(bodies(first, first + 49), NOON)
