@@ -368,6 +368,8 @@ uninstall() {
   if [ -n "${PURGE:-}" ]; then
     rm -rf "$(dirname $CONFIG)" $STATE $UNITS/edge-inspect.service.d
     if getent passwd $USER_NAME >/dev/null; then userdel $USER_NAME; fi
+    # it outlives its user while people are in it
+    if getent group $USER_NAME >/dev/null; then groupdel $USER_NAME; fi
     say "Removed edge-inspect, its configuration and its data"
   else
     say "Removed edge-inspect. Left: $(dirname $CONFIG) and $STATE (PURGE=1 removes them too)"
