@@ -40,7 +40,7 @@ _MINUTE_MS = 60_000
 _INSERT = "INSERT OR IGNORE INTO verdict VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 
 
-class _Clockwork:
+class _ClockJumps:
     """Whether the clock had jumped back when a verdict was made."""
 
     def __init__(self) -> None:
@@ -64,13 +64,13 @@ class HistoryDatabase:
         """Opens or creates the file. Raises HistoryError.
 
         settings: may be set.
-        is_disk_low: then the file does not grow; old verdicts make room for new ones.
+        is_disk_low: then the file does not grow past 128 kB; old verdicts make room for new ones.
         """
         self.settings = settings
         self.rows = self.unfit = 0
         self._path, self._is_disk_low = path, is_disk_low
         self._packer, self._contexts = Packer(), Contexts()
-        self._aggregates, self._clockwork = Aggregates(), _Clockwork()
+        self._aggregates, self._clock_jumps = Aggregates(), _ClockJumps()
         self._base = self._highest = 0
         self._file = (0, 0)
         share = settings.max_bytes // PAGE // 8
@@ -187,7 +187,7 @@ class HistoryDatabase:
         newest = "SELECT key, captured_ms, numbers FROM verdict ORDER BY key DESC LIMIT 1"
         if (found := db.execute(newest).fetchone()) is not None:
             self._highest = int(found[0])
-            self._clockwork.newest_ms = PackedBody(b"", 0, found[1], None, None, found[2]).made_ms
+            self._clock_jumps.newest_ms = PackedBody(b"", 0, found[1], None, None, found[2]).made_ms
         self._aggregates.open(db)
         stat = self._path.stat()
         self._file = stat.st_dev, stat.st_ino
@@ -260,7 +260,7 @@ class HistoryDatabase:
 
     def _doubt(self, one: PackedBody, key: int) -> int:
         """1: the clock had jumped back. Verdicts that come late say nothing of it."""
-        return int(key > self._highest and self._clockwork.is_doubtful(one.made_ms))
+        return int(key > self._highest and self._clock_jumps.is_doubtful(one.made_ms))
 
     def _drop_old(self, db: sqlite3.Connection, now: float | None) -> int:
         if now is None:
