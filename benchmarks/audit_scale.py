@@ -4,7 +4,7 @@
 
 Pictures are drawn into a temporary folder; 5 % of the parts are photographed twice. Parts have
 grain and ten marks of their own; with `--castings` all marks belong to the design, so that every
-part looks like every other. Each size runs in a process of its own, so its memory is measured alone.
+part looks like every other. Each size runs in its own process, so its memory is measured alone.
 """
 
 import argparse

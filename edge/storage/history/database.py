@@ -64,7 +64,7 @@ class HistoryDatabase:
         """Opens or creates the file. Raises HistoryError.
 
         settings: may be set.
-        is_disk_low: then the file does not grow past 128 kB; old verdicts make room for new ones.
+        is_disk_low: then the file does not grow past 128 kB; old verdicts make room.
         """
         self.settings = settings
         self.rows = self.unfit = 0
