@@ -170,10 +170,10 @@ class Reconfiguration:
 
     @staticmethod
     def _end(replaced: ExitStack) -> None:
-        """Ends what was replaced. Raises nothing: the new configuration runs already."""
+        """Ends the replaced components. Raises nothing: the new configuration runs already."""
         try:
             replaced.close()
-        except Exception:  # outermost: a fault here must not refuse what is done
+        except Exception:  # outermost: a fault here must not refuse a change that is done
             log.exception("reload: unexpected fault while the old components end")
 
     def _new_inspector(self, config: Config, changes: ConfigDiff) -> Inspector:

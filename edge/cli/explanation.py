@@ -39,8 +39,8 @@ class Explanation:
 
     - `model`: the file that judged again, with its sha256; None: none did.
     - `again`: the new judgement; None: there is none, and `reasons` say why.
-    - `reasons`: what differs and may move a score, a sentence each.
-    - `notes`: what differs today and was not applied here.
+    - `reasons`: differences that may move a score, a sentence each.
+    - `notes`: differences of today that were not applied here.
     """
 
     record: EvidenceRecord

@@ -20,8 +20,8 @@ _AUTHORITY = re.compile(
 
 def _check_for(key: str) -> Callable[[str], str]:
     def check(host: str) -> str:
-        """Refuses what is more than a name or an address. The sentences show no user part, which
-        may hold a password."""
+        """Refuses text that is neither a host name nor an address. The sentences show
+        no user part, because it may hold a password."""
         if _is_address(host) or (_NAME.fullmatch(host) and not host.isdigit()):
             return host
         raise PydanticCustomError("rule", "{text}", {"text": _how_to_write(host, key)})

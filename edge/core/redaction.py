@@ -1,4 +1,4 @@
-"""Removes secrets from what leaves the box: messages, logs, answers and command output.
+"""Removes secrets from all text that leaves the box: messages, logs, answers and command output.
 
 Of a camera's source only kind, host and path are public. What cannot be understood is not shown.
 
@@ -116,7 +116,7 @@ def _is_secret_segment(segment: str) -> bool:
 def _tokens(pipeline: str) -> list[str]:
     try:
         return shlex.split(pipeline, posix=True)
-    except ValueError:  # a quote is not closed: nothing in it can be told apart
+    except ValueError:  # a quote is not closed, so no word of it can be separated
         return []
 
 

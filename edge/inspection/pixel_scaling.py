@@ -31,7 +31,7 @@ class PixelScaling:
     bgr: bool = False
 
     def fits(self, channels: int) -> bool:
-        """Whether it can scale pictures of so many channels."""
+        """Whether it can scale pictures of `channels` channels."""
         return len(self.factor) in (1, channels)
 
     def table(self) -> NDArray[np.float64]:

@@ -93,7 +93,7 @@ class Fault:
 
     kind: a key of KINDS.
     part: the component, as a person calls it.
-    sentence: what is wrong and what to do.
+    sentence: the fault and its fix.
     """
 
     kind: str

@@ -19,7 +19,7 @@ HEALTH_SCHEMA = "edge-inspect/health/1"
 
 
 class Plant(Protocol):
-    """The wires, and what is done beside a verdict; `edge.plant.VerdictDelivery` implements it."""
+    """A verdict's wires and other accessories; `edge.plant.VerdictDelivery` implements it."""
 
     @property
     def pin_failures(self) -> int:

@@ -150,7 +150,7 @@ class Publisher:
         self._events.wake()
 
     def close(self, grace_s: float, reason: str) -> None:
-        """Sends what waits for at most `grace_s` seconds, publishes `stopped`, and ends."""
+        """Sends the outbox for at most `grace_s` seconds, publishes `stopped`, and ends."""
         self._closing = self._clock.tick() + grace_s, reason
         self._events.wake()
 

@@ -1,4 +1,4 @@
-"""The escape and the false-reject rate as values: what was counted, and how it is printed."""
+"""The escape and the false-reject rate as values: counts, intervals and printed sentences."""
 
 from dataclasses import dataclass
 from typing import Any

@@ -38,7 +38,7 @@ class RequestError(EdgeInspectError):
 
 @dataclass(frozen=True, slots=True)
 class RecordQuery:
-    """Which verdicts. `of_model`: by what the box judged; `truth`: by a person's label."""
+    """Which verdicts. `of_model`: by the box's verdict; `truth`: by a person's label."""
 
     of_model: HistoryQuery
     truth: str | None = None
@@ -47,7 +47,7 @@ class RecordQuery:
     def read(cls, fields: Mapping[str, str], now: float, mark: str = "") -> Self:
         """From texts under the names of FIELDS. `limit` 0: all. Raises RequestError or TimeError.
 
-        now: seconds since the epoch. mark: what stands before a name in messages, such as `--`.
+        now: seconds since the epoch. mark: the prefix of a name in messages, such as `--`.
         """
         for name in fields:
             if name not in FIELDS:

@@ -70,7 +70,7 @@ class LabelAction:
 class Labels:
     """All labels of a box. Safe between threads and processes.
 
-    Each question first reads what was appended since the last one, also by another process.
+    Each query first reads the lines appended since the last one, also by another process.
     """
 
     def __init__(self, path: Path) -> None:
@@ -78,7 +78,7 @@ class Labels:
         self.path = path
         self.damaged = 0  # lines that cannot be read
         self._lock = threading.Lock()
-        self._file = (0, 0)  # device and inode of what was read
+        self._file = (0, 0)  # device and inode of the file that was read
         self._offset = 0
         self._given: dict[str, list[Label]] = {}  # by verdict; the last one counts
         self._actions: dict[str, list[LabelAction]] = {}

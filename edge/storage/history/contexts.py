@@ -1,4 +1,4 @@
-"""The tables `series` and `context`: what thousands of verdicts have in common is stored once."""
+"""The tables `series` and `context`: values that thousands of verdicts share are stored once."""
 
 import json
 import sqlite3

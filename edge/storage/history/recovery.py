@@ -1,4 +1,4 @@
-"""Sets a damaged history aside, and saves from it what can be read.
+"""Sets a damaged history aside, and saves its readable verdicts.
 
 A new file takes its place at once. The damaged one is called `history.db.salvage` until all is
 saved, so that a start after a kill goes on. Then it becomes `history.db.damaged-…`; only the newest

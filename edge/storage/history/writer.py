@@ -104,7 +104,7 @@ class HistoryWriter:
                 self._wake_at(0.0)
 
     def close(self) -> None:
-        """Asks the thread to write what waits, and to end."""
+        """Asks the thread to write the waiting verdicts, and to end."""
         with self._changed:
             self._closing = True
             self._wake_at(0.0)

@@ -240,7 +240,7 @@ class OutboxWriter:
                 self._commit_failed(batch, why)
             else:
                 self._committed(batch, acked)
-        except Exception:  # outermost: what was committed stays committed
+        except Exception:  # outermost: the commit itself is done
             log.exception("outbox: unexpected fault after a commit")
             self._reread = True
         return not why

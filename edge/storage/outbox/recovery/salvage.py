@@ -28,7 +28,7 @@ class RecoveredRows:
 def salvage(path: Path, progress: Progress | None, staging: StagingTable) -> RecoveredRows:
     """Saves everything readable in a damaged file and its log.
 
-    progress: what the file should hold; None: unknown.
+    progress: the counts that the file should hold; None: unknown.
     staging: receives the rows; empty at the call.
 
     Raises OutboxError when the disk refuses the staging table, and nothing else.
