@@ -55,6 +55,7 @@ from edge.storage import (
     HistorySettings,
     HistoryWriter,
     Labels,
+    OutboxReader,
     PartJournal,
     TriggerNumbers,
     history_path,
@@ -111,6 +112,7 @@ class Daemon:
         self._history = self._build_history(config)
         self._delivery = self._build_delivery(config)
         undo.callback(self._delivery.close)
+        self._history.catch_up(OutboxReader(config.outbox.path), self._delivery.writer.next_number)
         self._trigger_numbers = TriggerNumbers(
             config.outbox.path,
             self._clock.boot_id(),
