@@ -41,6 +41,7 @@ from edge.pipeline import (
 from edge.plant import (
     DailyEstimate,
     PlantInterface,
+    RecordRequests,
     RecordsService,
     Reloader,
     ReloadQueue,
@@ -129,6 +130,9 @@ class Daemon:
         self._snapshots = SnapshotRequests(
             self._cameras.readers, self._evidence, self._delivery.pictures, self._clock
         )
+        self._record_requests = RecordRequests(
+            records, self._clock.now, lambda: self._delivery.publisher.max_packet
+        )
         self._requests = self._build_requests(config)
         self._plant = self._build_plant(config)
         undo.callback(self._plant.release)
@@ -182,6 +186,7 @@ class Daemon:
         threads["supervisor"] = start_thread(
             "supervisor", partial(self._supervisor.run, self._supervisor_stop)
         )
+        threads["records"] = start_thread("records", self._record_requests.run, vital=False)
         threads["reload"] = start_thread("reload", self._reloader.run)
 
     def _build_part_journal(self, config: Config) -> PartJournal:
@@ -216,6 +221,7 @@ class Daemon:
             lambda: self._reload_state.config.archive,
             lambda: self._model.inspector.ok_label,
             self._clock.now,
+            skipped_samples=lambda: self._evidence.counts.skipped_samples,
         )
 
     def _build_local_socket(self, config: Config, records: RecordsService) -> LocalSocket:
@@ -228,10 +234,17 @@ class Daemon:
                 "trigger": self._triggers.handle,
                 "snapshot": self._snapshots.handle,
                 "reload": self._reload_queue.handle,
+                "history": self._record_requests.history,
+                "label": self._record_requests.label,
             },
             self._delivery.publisher.reply,
             TokenBucket(config.mqtt.max_requests_per_s, self._clock.tick),
+            self._allows,
         )
+
+    def _allows(self, request: str) -> bool:
+        """By the configuration in force; a reload changes it."""
+        return self._reload_state.config.mqtt.allows(request)
 
     def _build_plant(self, config: Config) -> PlantInterface:
         return PlantInterface(
@@ -341,6 +354,7 @@ class Daemon:
         log.info("stopping: stores and sends the remaining verdicts first")
         self._notifier.stopping()
         self._reload_queue.close()
+        self._record_requests.close()
         if not self._reconfiguration.stop(_JOIN_S):
             log.warning("stopping: a reload does not end; the daemon stops without it")
         self._pipeline.stop_accepting()
@@ -354,7 +368,7 @@ class Daemon:
         self._history.close()
         self._evidence.close()
         self._plant.release()
-        for name in ("supervisor", "web"):
+        for name in ("supervisor", "web", "records"):
             if name in threads:
                 threads[name].join(_JOIN_S)
         if self._web is not None and "web" not in threads:

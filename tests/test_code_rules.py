@@ -42,6 +42,7 @@ OUTERMOST = {
     "edge/pipeline/worker.py _guarded",
     "edge/core/threads.py run",
     "edge/pipeline/trigger_sources.py _on_edge",
+    "edge/plant/record_requests.py run",
     "edge/plant/reload_requests.py run",
     "edge/plant/reload_requests.py run_once",
     "edge/storage/outbox/writer.py _commit",
