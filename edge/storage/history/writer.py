@@ -206,7 +206,7 @@ class HistoryWriter:
         for last in (False, True):
             try:
                 db = self._opened(settings)
-                lacks = self._add_missing(db, closing=closing)
+                lacks = self._add_missing(closing=closing)
                 more = db.add(batch, self._trusted_now())
                 break
             except HistoryError as error:
@@ -250,7 +250,7 @@ class HistoryWriter:
             parts = [salvage_verdicts(damaged, db), *parts, salvage_minutes(damaged, db)]
         return chain(*parts)
 
-    def _add_missing(self, db: HistoryDatabase, *, closing: bool) -> bool:
+    def _add_missing(self, *, closing: bool) -> bool:
         """One step. Whether there are more."""
         if self._missing is None or (closing and self._salvages):
             return False
@@ -263,7 +263,7 @@ class HistoryWriter:
                 log.warning("history: %d verdicts of %s saved", self._stats.salvaged, aside)
             return False
         except HistoryError:
-            self._missing = self._steps(db)  # what was added is skipped
+            self._close_file()  # opened again, the steps begin again, and skip what was added
             raise
         self._stats = replace(self._stats, salvaged=self._stats.salvaged + saved)
         return True

@@ -1,5 +1,7 @@
 """The verdicts that only the outbox has come into the history, each once."""
 
+import contextlib
+import sqlite3
 from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
@@ -268,3 +270,19 @@ def test_dropped_verdicts_do_not_come_back(start: Start, store: Store, path: Pat
     run(again, 20)
     assert found(path) == kept
     assert counted(path) == 3000
+
+
+def test_a_disk_that_refuses_meanwhile(start: Start, store: Store, path: Path) -> None:
+    """The steps go on when it works again, and nothing is missing."""
+    store(1, 1200)
+    writer = start(1201)
+    run(writer, 1)
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None, timeout=0)) as other:
+        other.execute("BEGIN IMMEDIATE")  # the file cannot be written
+        run(writer, 1)
+        assert "the history cannot be" in writer.stats().fault
+        assert found(path) == list(range(1, 501))
+    run(writer, 4)
+    assert writer.stats().fault == ""
+    assert found(path) == list(range(1, 1201))
+    assert counted(path) == 1200
