@@ -83,6 +83,7 @@ class RecordRequests:
                 settle(answer, error)
             except Exception:  # outermost loop: the next request must be answered
                 log.exception("requests: unexpected fault")
+            finally:
                 settle(answer, EdgeInspectError("internal fault; see the log"))
 
     def close(self) -> None:
