@@ -15,6 +15,7 @@ _QUERY = {
     "label": ("L", "the label that the model gave"),
     "truth": ("L", "the label that a person gave"),
     "part": ("ID", "the part id of the trigger"),
+    "why": ("W", "its picture is kept because of: verdict, near_threshold or sample"),
     "recipe": ("N", "the number of the recipe"),
     "limit": ("N", "at most this number (default: 100; 0: all)"),
 }
@@ -27,6 +28,9 @@ def add_record_commands(commands: "Commands", config: argparse.ArgumentParser) -
     )
     for name, (metavar, text) in _QUERY.items():
         history.add_argument(f"--{name}", metavar=metavar, help=text)
+    history.add_argument(
+        "--unlabelled", action="store_const", const="true", help="nobody has labelled it yet"
+    )
     form = history.add_mutually_exclusive_group()
     form.add_argument(
         "--json", dest="form", action="store_const", const="json", help="a result body a line"
@@ -89,7 +93,7 @@ def run_record_command(arguments: argparse.Namespace) -> int:
         case "history":
             from edge.cli.history import history
 
-            given = {name: getattr(arguments, name) for name in _QUERY}
+            given = {name: getattr(arguments, name) for name in (*_QUERY, "unlabelled")}
             fields = {name: text for name, text in given.items() if text is not None}
             return history(arguments.config, fields, arguments.form)
         case "show":

@@ -39,6 +39,7 @@ from edge.pipeline import (
 from edge.plant import (
     DailyEstimate,
     PlantInterface,
+    RecordRequests,
     RecordsService,
     Reloader,
     ReloadQueue,
@@ -53,6 +54,7 @@ from edge.storage import (
     HistorySettings,
     HistoryWriter,
     Labels,
+    OutboxReader,
     PartJournal,
     TriggerNumbers,
     history_path,
@@ -122,6 +124,9 @@ class Composition:
         self._snapshots = SnapshotRequests(
             self._cameras.readers, self.evidence, self.delivery.pictures, self.clock
         )
+        self.record_requests = RecordRequests(
+            records, self.clock.now, lambda: self.delivery.publisher.max_packet
+        )
         self.requests = self._build_requests(config)
         self.plant = self._build_plant(config)
         undo.callback(self.plant.release)
@@ -149,7 +154,17 @@ class Composition:
 
     def _build_history(self, config: Config) -> HistoryWriter:
         settings = HistorySettings.of(config.history, config.archive.rate_in_force)
-        return HistoryWriter(history_path(config.outbox.path), settings, self.clock)
+        return HistoryWriter(
+            history_path(config.outbox.path),
+            settings,
+            self.clock,
+            outbox=OutboxReader(config.outbox.path),
+            next_number=self._next_number,
+        )
+
+    def _next_number(self) -> int:
+        """Of the outbox, which is built after the history: it hands its verdicts to it."""
+        return self.delivery.writer.next_number()
 
     def _build_delivery(self, config: Config) -> DeliveryService:
         return DeliveryService(
@@ -176,6 +191,7 @@ class Composition:
             lambda: self._reload_state.config.archive,
             lambda: self._model.inspector.ok_label,
             self.clock.now,
+            skipped_samples=lambda: self.evidence.counts.skipped_samples,
         )
 
     def _build_local_socket(self, config: Config, records: RecordsService) -> LocalSocket:
@@ -188,10 +204,17 @@ class Composition:
                 "trigger": self._triggers.handle,
                 "snapshot": self._snapshots.handle,
                 "reload": self.reload_queue.handle,
+                "history": self.record_requests.history,
+                "label": self.record_requests.label,
             },
             self.delivery.publisher.reply,
             TokenBucket(config.mqtt.max_requests_per_s, self.clock.tick),
+            self._allows,
         )
+
+    def _allows(self, request: str) -> bool:
+        """By the configuration in force; a reload changes it."""
+        return self._reload_state.config.mqtt.allows(request)
 
     def _build_plant(self, config: Config) -> PlantInterface:
         return PlantInterface(

@@ -67,6 +67,7 @@ class Daemon:
         threads["supervisor"] = start_thread(
             "supervisor", partial(parts.supervisor.run, self._supervisor_stop)
         )
+        threads["records"] = start_thread("records", parts.record_requests.run, vital=False)
         threads["reload"] = start_thread("reload", parts.reloader.run)
 
     def _shut_down(self, threads: dict[str, threading.Thread]) -> list[str]:
@@ -76,6 +77,7 @@ class Daemon:
         log.info("stopping: stores and sends the remaining verdicts first")
         parts.notifier.stopping()
         parts.reload_queue.close()
+        parts.record_requests.close()
         if not parts.reconfiguration.stop(_JOIN_S):
             log.warning("stopping: a reload does not end; the daemon stops without it")
         parts.pipeline.stop_accepting()
@@ -89,7 +91,7 @@ class Daemon:
         parts.history.close()
         parts.evidence.close()
         parts.plant.release()
-        for name in ("supervisor", "web"):
+        for name in ("supervisor", "web", "records"):
             if name in threads:
                 threads[name].join(_JOIN_S)
         if parts.web is not None and "web" not in threads:

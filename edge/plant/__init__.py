@@ -1,10 +1,10 @@
-"""The plant: GPIO outputs, the alarm, the requests trigger, snapshot and reload, and the commands
-over the box's records."""
+"""The plant: GPIO outputs, the alarm, the requests, and the commands over the box's records."""
 
 from edge.plant.daily_estimate import DailyEstimate
 from edge.plant.export_formats import EXPORT_FORMATS, ExportFormat, picture_target, text_files
 from edge.plant.export_plan import ExportChoice, ExportPicture, ExportPlan, plan_export
 from edge.plant.plant import PlantInterface, VerdictDelivery
+from edge.plant.record_requests import RecordRequests
 from edge.plant.record_values import (
     Labelled,
     LabelRequest,
@@ -35,6 +35,7 @@ __all__ = [
     "Picture",
     "PlantInterface",
     "RecordQuery",
+    "RecordRequests",
     "Records",
     "RecordsService",
     "ReloadQueue",

@@ -27,6 +27,7 @@ from dataclasses import dataclass
 
 from edge.plant.beta_quantile import beta_quantile
 from edge.plant.estimate_values import (
+    LOOK_NEXT,
     Escapes,
     Estimate,
     FalseRejects,
@@ -111,8 +112,8 @@ def _escapes(sampled: list[_Stratum], unsampled: int) -> tuple[Escapes, list[str
         )
     missing += [
         f"{one.passes:,} passes were judged at the sampling rate {percent(one.rate)}, and "
-        f"{one.looks} of their pictures were looked at; label at least {_MIN_LOOKS}, or take a "
-        "--since at which they were over"
+        f"{one.looks} of their pictures were looked at; label at least {_MIN_LOOKS} "
+        f"({LOOK_NEXT}), or take a --since at which they were over"
         for one in unseen
     ]
     share = goal = None

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
+LOOK_NEXT = "edge-inspect history --why sample --unlabelled"  # lists the pictures to look at
+
 
 @dataclass(frozen=True, slots=True)
 class Look:
@@ -113,7 +115,7 @@ class Estimate:
             if escapes.goal is not None:
                 lines.append(
                     f"               {escapes.goal.looks:,} more looks for "
-                    f"{percent(escapes.goal.upper)}"
+                    f"{percent(escapes.goal.upper)}: {LOOK_NEXT}"
                 )
         if (found := rejects.share) is not None:
             lines.append(

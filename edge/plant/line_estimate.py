@@ -33,29 +33,52 @@ class Counts(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class LineEstimate:
-    """`since`: seconds since the epoch. `models`: by sha256, those of which parts were labelled."""
+    """Both rates of the line.
+
+    - `since`: seconds since the epoch.
+    - `models`: by sha256, those of which parts were labelled.
+    - `skipped_samples`: pictures of the random sample that were not kept since the daemon started;
+      None: no daemon answers.
+    """
 
     since: float | None
     whole: Estimate
     models: Mapping[str, Estimate]
+    skipped_samples: int | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON, with the sentences for a terminal."""
         return {
             "since": self.since,
             **self.whole.as_json(),
-            "sentences": self.whole.sentences(),
+            "skipped_samples": self.skipped_samples,
+            "sentences": [*self.whole.sentences(), *self._on_skipped()],
             "models": {
                 model: {**one.as_json(), "sentences": one.sentences()}
                 for model, one in self.models.items()
             },
         }
 
+    def _on_skipped(self) -> list[str]:
+        if not self.skipped_samples:
+            return []
+        sentence = (
+            f"skipped        {self.skipped_samples:,} pictures of the random sample were not kept "
+            "since the daemon started: too many came at once, or the disk refused. What they "
+            "showed had no influence on that, so there are fewer looks, and the rates stand"
+        )
+        return [sentence]
+
 
 def estimate_line(
-    counts: Counts, labels: Iterable[Label], ok_label: str, since: float | None
+    counts: Counts,
+    labels: Iterable[Label],
+    ok_label: str,
+    since: float | None,
+    skipped_samples: int | None = None,
 ) -> LineEstimate:
-    """The estimate from `since` to now. `ok_label`: the label of good parts."""
+    """The estimate from `since` to now. `ok_label`: the label of good parts. `skipped_samples`: as
+    in `LineEstimate`."""
     told = [label for label in labels if since is None or _captured(label) >= since]
     models = sorted({label.model for label in told if label.model})
     return LineEstimate(
@@ -67,6 +90,7 @@ def estimate_line(
             )
             for model in models
         },
+        skipped_samples,
     )
 
 

@@ -48,6 +48,10 @@ _MANY_CONTEXTS = 1000
 _BACK_MS, _FAR_BACK_MS = 1000, 86_400_000
 _MINUTE_MS = 60_000
 _INSERT = "INSERT OR IGNORE INTO verdict VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+_NEWEST_RATE = (
+    "SELECT pass_sample FROM verdict JOIN context ON context = context.id "
+    "JOIN series ON series = series.id ORDER BY key DESC LIMIT 1"
+)
 
 
 class _ClockJumps:
@@ -112,8 +116,29 @@ class HistoryDatabase:
 
     @property
     def newest_number(self) -> int:
-        """The outbox's number of the newest verdict; 0: there is none."""
+        """The outbox's number of the newest verdict; 0 or less: of this outbox there is none."""
         return self._highest - self._base
+
+    @property
+    def oldest_number(self) -> int:
+        """The same of the oldest verdict. Raises HistoryError."""
+        with translate_errors(self._path, "read"):
+            (oldest,) = self._db.execute("SELECT min(key) FROM verdict").fetchone()
+        return 0 if oldest is None else oldest - self._base
+
+    @property
+    def newest_rate(self) -> float | None:
+        """`pass_sample` of the newest verdict; None: there is no verdict. Raises HistoryError."""
+        with translate_errors(self._path, "read"):
+            found = self._db.execute(_NEWEST_RATE).fetchone()
+        return None if found is None else float(found[0])
+
+    def begin(self, next_number: int) -> None:
+        """`next_number`: the one that the outbox gives next. When a verdict here has it already,
+        the outbox counts from 1 again."""
+        self._begun = True
+        if next_number <= self.newest_number:
+            self._base = self._highest
 
     def add(self, bodies: Sequence[HistoryBody], now: float | None) -> bool:
         """One commit: remembers verdicts, and drops the oldest past the budget.
@@ -144,9 +169,9 @@ class HistoryDatabase:
             shrinks = self._shrink(budget)
         return shrinks or gone >= _DROPPED_ROWS or dropped >= _DROPPED_ROWS
 
-    def add_salvaged(self, bodies: Sequence[HistoryBody]) -> int:
-        """One commit with verdicts of a damaged file; returns how many were missing here. Raises
-        HistoryError."""
+    def add_late(self, bodies: Sequence[HistoryBody]) -> int:
+        """One commit with verdicts of a damaged file or of the outbox; returns how many were
+        missing here. Raises HistoryError."""
         with translate_errors(self._path, "written"), self._commit() as db:
             added = self._insert(db, self._packed(bodies))
             self._aggregates.write(db)

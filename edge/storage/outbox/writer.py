@@ -91,6 +91,11 @@ class OutboxWriter:
         """Why verdicts are sent from memory; empty: the disk takes them."""
         return self.status.fault
 
+    def next_number(self) -> int:
+        """The number of the next verdict."""
+        with self._changed:
+            return self._next
+
     def submit(self, verdict: Verdict) -> None:
         """Accepts a verdict and assigns its number. Waits while the disk is slow. While the disk
         refuses, it never waits, and past the bound it drops the oldest verdict."""

@@ -110,6 +110,35 @@ def test_history_by_what_a_person_said(records: Records, box: RecordsOfABox) -> 
     assert ids(ask(records, truth="dent", verdict="fail")) == []
 
 
+def test_history_of_what_nobody_looked_at(records: Records, box: RecordsOfABox) -> None:
+    """--why asks for the reason of the picture, --unlabelled for verdicts without a label."""
+    names = [box.judge("pass", ago_s=600 - n, pass_sample=0.5) for n in range(5)]
+    failed = box.judge("fail", ago_s=60)
+    for name in names[:4]:
+        box.keep(name, "sample", pass_sample=0.5)
+    box.keep(names[4], "near_threshold")
+    box.keep(failed)
+    say(records, names[1], "ok")
+    say(records, names[2], "dent")
+    say(records, failed, "dent")
+    assert ids(ask(records, why="sample")) == [names[n] for n in (3, 2, 1, 0)]
+    assert ids(ask(records, why="sample", unlabelled="true")) == [names[3], names[0]]
+    assert ids(ask(records, why="sample", unlabelled="true", limit="1")) == [names[3]]
+    assert ids(ask(records, why="sample", unlabelled="true", since="598s")) == [names[3]]
+    assert ids(ask(records, why="sample", truth="dent")) == [names[2]]
+    assert ids(ask(records, why="verdict")) == [failed]
+    assert ids(ask(records, unlabelled="true")) == [names[4], names[3], names[0]]
+    assert ids(ask(records, unlabelled="true", limit="2")) == [names[4], names[3]]
+    assert ids(ask(records, unlabelled="false", limit="1")) == [failed]
+
+
+def test_a_long_list_of_what_nobody_looked_at(records: Records, box: RecordsOfABox) -> None:
+    """The list is complete over several pages, whichever way they come."""
+    names = [box.judge("pass", ago_s=5000 - n) for n in range(1103)]
+    say(records, *names[::2], "ok")
+    assert ids(ask(records, unlabelled="true", limit="0")) == names[1::2][::-1]
+
+
 def test_a_doubtful_time_is_marked(records: Records, box: RecordsOfABox) -> None:
     """After a clock that jumped the order is by number, and the row says so."""
     box.judge("pass", ago_s=60)
@@ -127,6 +156,9 @@ def test_a_doubtful_time_is_marked(records: Records, box: RecordsOfABox) -> None
         ({"verdict": "bad"}, "--verdict: must be one of pass, review, fail, error (got 'bad')"),
         ({"limit": "-1"}, "--limit: must be a whole number from 0"),
         ({"limit": "٣"}, "--limit: must be a whole number from 0"),
+        ({"why": "luck"}, "--why: must be one of verdict, near_threshold, sample (got 'luck')"),
+        ({"unlabelled": "yes"}, "--unlabelled: must be one of true, false (got 'yes')"),
+        ({"unlabelled": "true", "truth": "ok"}, "--truth and --unlabelled: what nobody has"),
         ({"colour": "red"}, "--colour: is unknown; there are since, until, "),
         ({"camera": "a\x00"}, "--camera: holds a control character"),
     ],
