@@ -40,7 +40,7 @@ THREADS = {
     "archive": "pictures are not kept",
     "broker": "the embedded broker does not serve, and verdicts wait in the outbox",
     "camera-": "its camera is not read",
-    "estimate": "the estimate in health is not made anew",
+    "estimate": "the estimate in health is not updated",
     "history": "verdicts are not remembered",
     "inspection": "the pictures of its cameras are not judged",
     "mqtt": "its connection to the broker ends and is opened again",

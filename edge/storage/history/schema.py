@@ -17,7 +17,7 @@ APPLICATION_ID = 0x0ED6F000  # plus the schema number, which has 12 bits
 PAGE = 1024  # bytes; a commit rewrites a handful of pages, so small ones wear the SD card less
 CODES = {"pass": 0, "fail": 1, "review": 2, "error": 3}
 _REMEDIES: dict[Kind, str] = {
-    "damaged": "it is set aside, and what can be read is saved",
+    "damaged": "it is set aside, and its readable verdicts are saved",
     "refused": "check the free space, and whether the disk is read-only or broken",
     "permanent": "check its folder and its owner",
 }
