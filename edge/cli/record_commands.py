@@ -88,7 +88,7 @@ def _add_export(commands: "Commands", config: argparse.ArgumentParser) -> None:
 
 
 def run_record_command(arguments: argparse.Namespace) -> int:
-    """Runs one of them. Returns the exit code."""
+    """Runs one of the five commands. Returns the exit code."""
     match arguments.command:
         case "history":
             from edge.cli.history import history

@@ -34,7 +34,7 @@ _CAMERA_FIXES = {
     "stopped": "the daemon is stopping; if it is not, restart it",
 }
 
-# What it means when a thread ends, by the beginning of its name.
+# The effect when a thread ends, by the beginning of its name.
 THREADS = {
     "api": "the local socket does not answer",
     "archive": "pictures are not kept",

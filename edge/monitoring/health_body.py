@@ -27,7 +27,7 @@ class Plant(Protocol):
 
     @property
     def accessory_failures(self) -> int:
-        """Failures of what is done beside a verdict, since the start."""
+        """Failures beside the verdicts since the start: outputs, pictures, records."""
 
     def pin_faults(self) -> list[str]:
         """The output pins that fail now, one sentence each."""
@@ -36,7 +36,7 @@ class Plant(Protocol):
         """The last failure of each accessory of the last minutes, one sentence each."""
 
     def evidence_faults(self) -> list[str]:
-        """What is wrong with the kept pictures, one sentence each, with what to do."""
+        """Faults of the kept pictures, one sentence each, with the remedy."""
 
 
 class LocalSocketState(Protocol):

@@ -108,7 +108,7 @@ class HTTPStream:
             self._behind = True
         elif waited_s >= _CAUGHT_UP_S:
             self._behind = False
-        # What was here already came at any time after the bytes that were read before it.
+        # Bytes that were here already came at any time after the bytes that were read before them.
         oldest = self._arrived
         if not self._behind:
             newest = oldest if pending else now

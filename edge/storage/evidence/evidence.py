@@ -57,7 +57,7 @@ class Evidence:
         return self._archive
 
     def faults(self) -> list[str]:
-        """What is wrong with the evidence now, a sentence each."""
+        """Present faults of the evidence, a sentence each."""
         archive = self._archive
         return [] if archive is None else archive.faults()
 

@@ -127,7 +127,7 @@ class OutboxDatabase:
             return [(str(c), str(r)) for c, r in receipts]
 
     def file_stats(self) -> FileStats:
-        """What the file holds. Raises OutboxError."""
+        """The content of the file. Raises OutboxError."""
         with translate_errors(self._path, "read"):
             size = self._path.stat().st_size + size_of(self._wal)
         oldest = None if self._oldest is None else self._oldest[1]

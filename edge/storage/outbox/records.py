@@ -68,7 +68,7 @@ class CommitResult:
 
 @dataclass(frozen=True, slots=True)
 class FileStats:
-    """What the file holds.
+    """The content of the file.
 
     bytes: its size on disk, SQLite's write-ahead log included.
     oldest: the operating time of the oldest row, seconds; None: no row.
