@@ -193,7 +193,7 @@ class Labels:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         file = os.open(self.path, flags | os.O_CREAT, _MODE)
         if os.fstat(file).st_uid == os.geteuid():
-            os.fchmod(file, _MODE)  # whatever the umask
+            os.fchmod(file, _MODE)  # the umask may have removed bits
         folder = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             os.fsync(folder)

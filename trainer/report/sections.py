@@ -220,7 +220,7 @@ def calibration_section(run_data: RunData) -> str:
         f"temperature {run_data.spec.output.temperature:g}, fitted on validation."
     )
     return section(
-        "Does a score mean what it says?",
+        "Do scores agree with defect rates?",
         '<div class="pair">',
         figure(reliability_chart(evaluation), caption),
         table(["score", "pictures", "mean score", "defective"], rows),

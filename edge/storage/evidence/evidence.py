@@ -17,7 +17,7 @@ class Evidence:
     def __init__(
         self, config: ArchiveConfig, clock: Clock, labels: ProtectedRecords | None = None
     ) -> None:
-        """Writes nothing before `start`. `labels`: what people labelled; None: nothing."""
+        """Writes nothing before `start`. `labels`: people's labels; None: nothing."""
         self._clock, self._labels = clock, labels or NoLabels()
         self._archive = self._built(config, first=True)
 

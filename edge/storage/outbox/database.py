@@ -147,7 +147,7 @@ class OutboxDatabase:
         if version != SCHEMA:
             with self._commit():
                 upgrade(db, version)
-        # The broker may accept after a restart what it refused before.
+        # After a restart the broker may accept a verdict that it refused before.
         db.execute("UPDATE outbox SET parked=NULL WHERE parked IS NOT NULL")
         self._file = identity_of(self._path)
         last, rows = db.execute("SELECT last, rows FROM state").fetchone()

@@ -110,5 +110,5 @@ class OutboxStats:
 
     @property
     def dropped(self) -> int:
-        """Verdicts that went unsent, whatever the cause."""
+        """Verdicts that went unsent, for any cause."""
         return sum(self.dropped_by.values())
