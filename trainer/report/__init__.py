@@ -1,1 +1,1 @@
-"""Makes report.html: one file that shows a quality engineer the figures of a model, also offline."""
+"""Makes report.html: one file with the figures of a model for a quality engineer, also offline."""
