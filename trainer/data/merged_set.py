@@ -6,7 +6,7 @@ it as on any other data set, and the folder shows the pictures of a training.
 - Files: `{train,test,valid}/CLASS/NAME-OF-THE-SET/…`, links to the pictures.
 - A set with train/ and test/ keeps its split. The groups of the others are split. Where no set has
   a split, the folder has none either, and `load_dataset` splits all groups together.
-- Groups of two sets are different parts, whatever their names, except the groups of
+- Groups of two sets are different parts under any names, except the groups of
   `edge-inspect export`: those name a part of a line, so they stay in one set.
 """
 
