@@ -27,7 +27,7 @@ class Plant(Protocol):
 
     @property
     def accessory_failures(self) -> int:
-        """Failures beside the verdicts since the start: outputs, pictures, records."""
+        """Failures beside the verdicts since the start: wires, alarm, archive, pictures."""
 
     def pin_faults(self) -> list[str]:
         """The output pins that fail now, one sentence each."""

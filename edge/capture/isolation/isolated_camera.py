@@ -216,7 +216,7 @@ class IsolatedCamera:
         """The next message; None on stop.
 
         limit_s  seconds to wait for it
-        trouble  the sentence for the case that none comes
+        trouble  the verb of the error when none comes, such as "gives no picture"
 
         Raises CameraError when the camera is lost, the message is malformed, or none comes. Raises
         ChannelClosed.
