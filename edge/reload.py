@@ -90,7 +90,7 @@ class Reconfiguration:
         """Applies all changes, or none.
 
         First everything that can fail is built beside what runs. Then one step replaces it, while
-        the inspection workers pause between two frames. What comes after that cannot fail the
+        the inspection workers pause between two frames. The steps after that cannot fail the
         reload. After an exception the old configuration runs as before.
         """
         stop, after = self._stop, ExitStack()

@@ -21,7 +21,7 @@ from edge.inspection import Inspector, Thresholds
 from edge.pipeline import view_of
 from edge.storage import EvidenceRecord
 
-_COMPARED = {  # keys of `judged_on`, and what a person calls them
+_COMPARED = {  # keys of `judged_on`, and their names for a person
     "machine": "kind of processor",
     "processor": "processor",
     "runtime": "TFLite runtime",

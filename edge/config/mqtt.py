@@ -103,7 +103,7 @@ class MqttConfig(Model):
             raise ValueError("the embedded broker speaks plain MQTT 3.1.1; remove tls and version")
         if self.embedded and (self.standby or self.transport != "tcp"):
             raise ValueError(
-                "the embedded broker stands alone and speaks TCP; remove standby and transport"
+                "the embedded broker has no standby and uses TCP; remove standby and transport"
             )
         if self.embedded and self.username is not None:
             raise ValueError("the embedded broker knows no users; remove username")

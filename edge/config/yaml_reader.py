@@ -42,7 +42,7 @@ class YamlError(Exception):
 
 @dataclass(slots=True)
 class Document:
-    """What was read.
+    """The content of the file.
 
     - `data`: dictionaries, lists, text, numbers, true, false and None.
     - `places`: line and column of each key and item, counted from 1.
@@ -103,7 +103,7 @@ def _check_size(nodes: int, depth: int, place: Place) -> None:
         raise YamlError(
             place,
             f"the file holds more than {MAX_NODES} keys and values, aliases (*name) expanded; "
-            "this is no config.yaml: remove what it does not need",
+            "this is no config.yaml: remove the keys that it does not need",
         )
 
 
@@ -255,7 +255,7 @@ class _Builder:
 
 
 def _typing_fault(node: yaml.ScalarNode) -> str | None:
-    """What a word processor or a keyboard put into a value without quotes; None for good text."""
+    """The typographic character in a value without quotes; None: there is none."""
     text: str = node.value
     if node.style is not None or not text:
         return None

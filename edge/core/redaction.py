@@ -1,6 +1,6 @@
 """Removes secrets from all text that leaves the box: messages, logs, answers and command output.
 
-Of a camera's source only kind, host and path are public. What cannot be understood is not shown.
+Of a camera's source only kind, host and path are public. An unreadable one is not shown.
 
 - `mask_credentials`: the public form of a source.
 - `redact`: a sentence without the secrets of a source, and without addresses' secrets in general.

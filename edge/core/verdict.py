@@ -42,7 +42,7 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Judging:
-    """How a camera's pictures are judged, beyond what the verdict says: with the picture, this is
+    """How a camera's pictures are judged, beyond the verdict's fields: with the picture, this is
     all that judging it again takes. All verdicts of a judge on a camera share one.
 
     - `view`: the region that was cut out of the picture.

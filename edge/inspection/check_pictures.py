@@ -58,7 +58,7 @@ def find_check_pictures(folder: Path, ok_label: str) -> tuple[CheckPicture, ...]
 
 
 def check_with_pictures(inspector: Inspector, pictures: tuple[CheckPicture, ...]) -> CheckResult:
-    """Judges pictures that show what the model sees, without a camera's view. Raises ModelError
+    """Judges pictures that are cropped already, without a camera's view. Raises ModelError
     for a picture that cannot be read."""
     wrong = []
     for picture in pictures:

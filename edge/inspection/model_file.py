@@ -72,7 +72,7 @@ class GoldenPicture(Model):
 
 
 class InspectionSpec(Model):
-    """inspection.json: what a box needs to judge as the model was tested.
+    """inspection.json: the settings with which the model was tested.
 
     - `kernels`: the operator code of the test. Other code rounds int8 differently, and the
       differences add up in deep networks.

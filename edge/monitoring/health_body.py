@@ -34,7 +34,7 @@ class Plant(Protocol):
 
     @property
     def accessory_failures(self) -> int:
-        """Failures of what is done beside a verdict, since the start."""
+        """Failures beside the verdicts since the start: wires, alarm, archive, pictures."""
 
     def pin_faults(self) -> list[str]:
         """The output pins that fail now, one sentence each."""
@@ -47,7 +47,7 @@ class Plant(Protocol):
         """Verdicts whose pictures were kept or skipped."""
 
     def evidence_faults(self) -> list[str]:
-        """What is wrong with the kept pictures, one sentence each, with what to do."""
+        """Faults of the kept pictures, one sentence each, with the remedy."""
 
 
 class LocalSocketState(Protocol):

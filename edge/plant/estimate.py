@@ -64,8 +64,8 @@ def estimate_rates(
     """Both rates of one period, and of one model version if all arguments are of that version.
 
     `passes`: sampling rate in force -> number of `pass` verdicts judged at it. `failed` and
-    `reviewed`: the parts of these verdicts; those that a person judged count as a random choice.
-    A look at a rate without passes in `passes` does not count.
+    `reviewed`: the parts of these verdicts; the labelled ones count as a random choice.
+    A look does not count when `passes` has no verdict at its rate.
     """
     strata = _strata(passes, looks)
     sampled = [one for one in strata if one.rate > 0 and one.passes > 0]

@@ -16,7 +16,7 @@ _NEVER = 2.0**36  # seconds since the epoch; the year 4147
 
 
 class Counts(Protocol):
-    """What is counted in the history."""
+    """The counts of the history."""
 
     def passes_by_sample_rate(
         self, since: float, until: float, model_sha256: str | None = None
@@ -64,8 +64,8 @@ class LineEstimate:
             return []
         sentence = (
             f"skipped        {self.skipped_samples:,} pictures of the random sample were not kept "
-            "since the daemon started: too many came at once, or the disk refused. What they "
-            "showed had no influence on that, so there are fewer looks, and the rates stand"
+            "since the daemon started: too many came at once, or the disk refused. Their content "
+            "had no influence on that: there are fewer looks, and the rates stand"
         )
         return [sentence]
 
@@ -79,14 +79,14 @@ def estimate_line(
 ) -> LineEstimate:
     """The estimate from `since` to now. `ok_label`: the label of good parts. `skipped_samples`: as
     in `LineEstimate`."""
-    told = [label for label in labels if since is None or _captured(label) >= since]
-    models = sorted({label.model for label in told if label.model})
+    labelled = [label for label in labels if since is None or _captured(label) >= since]
+    models = sorted({label.model for label in labelled if label.model})
     return LineEstimate(
         since,
-        _estimate(counts, told, ok_label, since, None),
+        _estimate(counts, labelled, ok_label, since, None),
         {
             model: _estimate(
-                counts, [one for one in told if one.model == model], ok_label, since, model
+                counts, [one for one in labelled if one.model == model], ok_label, since, model
             )
             for model in models
         },

@@ -180,7 +180,7 @@ class VerdictDelivery:
         return self._evidence.archive is not None
 
     def evidence_faults(self) -> list[str]:
-        """What is wrong with the kept pictures, one sentence each."""
+        """Faults of the kept pictures, one sentence each."""
         return self._evidence.faults()
 
     @property

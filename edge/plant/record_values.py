@@ -1,4 +1,4 @@
-"""What is asked of the box's records, and the answers: history, evidence and labels.
+"""Requests about the box's records, and the answers: history, evidence and labels.
 
 `Records` is the port. `RecordsService` answers from the files; the client of the local socket
 answers through the running daemon.

@@ -37,7 +37,7 @@ _KINDS = {".png": "image/png", ".jpg": "image/jpeg"}
 
 
 class History(Counts, Protocol):
-    """What is read of the history; `edge.storage.HistoryReader` is the real part."""
+    """The queries of the history; `edge.storage.HistoryReader` is the real part."""
 
     def verdicts(self, query: HistoryQuery) -> Iterator[HistoryRow]:
         """Newest first."""
@@ -198,7 +198,7 @@ class RecordsService:
                 yield record.id
 
     def _known(self, text: str) -> KnownVerdict:
-        """What is known of a verdict. While the history cannot be read, picture and labels count.
+        """The stored facts of a verdict. Without a readable history, picture and labels count.
 
         Raises UnknownRecordError when nothing is known, and HistoryError when only the history
         could know it.

@@ -1,4 +1,4 @@
-"""What must outlive a power cut: outbox, history, evidence, labels, journals of parts and items."""
+"""Data that outlive a power cut: outbox, history, evidence, labels, journals of parts and items."""
 
 from edge.storage.evidence import (
     ArchiveCounts,

@@ -31,7 +31,7 @@ _MODE = 0o660  # the group that may use the local socket may label
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """What a person said of the part of one verdict, and the facts of that verdict.
+    """A person's label of the part of one verdict, and the facts of that verdict.
 
     The facts outlive history and picture, so that the estimate needs neither.
 
@@ -193,7 +193,7 @@ class Labels:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         file = os.open(self.path, flags | os.O_CREAT, _MODE)
         if os.fstat(file).st_uid == os.geteuid():
-            os.fchmod(file, _MODE)  # whatever the umask
+            os.fchmod(file, _MODE)  # the umask may have removed bits
         folder = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             os.fsync(folder)
@@ -202,7 +202,7 @@ class Labels:
         return file
 
     def _read(self) -> None:
-        """Reads what was appended. Raises RefusedError for a file that is not ours to read."""
+        """Reads the appended lines. Raises RefusedError for a file that is not ours to read."""
         flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
         try:
             with os.fdopen(os.open(self.path, flags), "rb") as opened:
@@ -252,9 +252,7 @@ class Labels:
     def _check_kind(self, file: int) -> os.stat_result:
         status = os.fstat(file)
         if not stat.S_ISREG(status.st_mode):
-            raise RefusedError(
-                f"{self.path}: must be a regular file of labels; move what stands there away"
-            )
+            raise RefusedError(f"{self.path}: must be a regular file of labels; move it away")
         return status
 
     def _refusal(self, error: OSError) -> str:

@@ -7,7 +7,7 @@ SERVICES = [
     Breakage(
         "every kept pass counts for the escape rate",
         Edit("edge.plant.line_estimate:_estimate", "label.sampled", "True"),
-        "tests/edge/plant/test_records.py",
+        "tests/edge/plant/records/test_labels.py",
     ),
     Breakage(
         "READY waits for the next watchdog tick",

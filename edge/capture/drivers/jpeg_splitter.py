@@ -84,7 +84,7 @@ class JPEGSplitter:
         return part
 
     def notes(self) -> list[str]:
-        """What was wrong with the stream since the last call; each only once."""
+        """Faults of the stream since the last call; each only once."""
         notes, self._notes = self._notes, []
         return notes
 

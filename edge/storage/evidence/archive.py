@@ -154,7 +154,7 @@ class Archive:
         )
 
     def faults(self) -> list[str]:
-        """What is wrong with the evidence now, a sentence each."""
+        """Present faults of the evidence, a sentence each."""
         found = [self._fault] if self._fault else []
         if lost := self._limits.lost:
             found.append(

@@ -17,7 +17,7 @@ class Evidence:
     def __init__(
         self, config: ArchiveConfig, clock: Clock, labels: ProtectedRecords | None = None
     ) -> None:
-        """Writes nothing before `start`. `labels`: what people labelled; None: nothing."""
+        """Writes nothing before `start`. `labels`: people's labels; None: nothing."""
         self.counts = ArchiveCounts()
         self._clock, self._labels = clock, labels or NoLabels()
         self._archive = self._built(config, first=True)
@@ -58,7 +58,7 @@ class Evidence:
         return self._archive
 
     def faults(self) -> list[str]:
-        """What is wrong with the evidence now, a sentence each."""
+        """Present faults of the evidence, a sentence each."""
         archive = self._archive
         return [] if archive is None else archive.faults()
 

@@ -2,7 +2,7 @@
 
 - The camera with the most bytes loses its oldest record, so a busy camera does not push out the
   others.
-- What a person labelled and nobody exported goes last, and only for bytes. Each such loss is a
+- A labelled picture that nobody exported goes last, and only for bytes. Each such loss is a
   fault in `health`.
 """
 

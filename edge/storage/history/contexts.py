@@ -13,7 +13,7 @@ _ROWS_A_CONTEXT = 50  # version does not know, and that always differs, must not
 
 
 class Series(NamedTuple):
-    """What the minute aggregates count apart."""
+    """The key by which the minute aggregates count."""
 
     camera: str
     recipe: int | None

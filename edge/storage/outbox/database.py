@@ -127,7 +127,7 @@ class OutboxDatabase:
             return [(str(c), str(r)) for c, r in receipts]
 
     def file_stats(self) -> FileStats:
-        """What the file holds. Raises OutboxError."""
+        """The content of the file. Raises OutboxError."""
         with translate_errors(self._path, "read"):
             size = self._path.stat().st_size + size_of(self._wal)
         oldest = None if self._oldest is None else self._oldest[1]
@@ -147,7 +147,7 @@ class OutboxDatabase:
         if version != SCHEMA:
             with self._commit():
                 upgrade(db, version)
-        # The broker may accept after a restart what it refused before.
+        # After a restart the broker may accept a verdict that it refused before.
         db.execute("UPDATE outbox SET parked=NULL WHERE parked IS NOT NULL")
         self._file = identity_of(self._path)
         last, rows = db.execute("SELECT last, rows FROM state").fetchone()

@@ -112,7 +112,7 @@ def translate_errors(path: Path, what: str) -> Iterator[None]:
         why = error.strerror if isinstance(error, OSError) else error
         kind = kind_of(error, path)
         remedy = {
-            "damaged": "it is set aside, and what can be read is saved",
+            "damaged": "it is set aside, and its readable verdicts are saved",
             "refused": "check the free space, and whether the disk is read-only or broken",
             "permanent": "check outbox.path and its owner",
         }[kind]

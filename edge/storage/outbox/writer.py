@@ -179,7 +179,7 @@ class OutboxWriter:
         self._end()
 
     def run_once(self) -> bool:
-        """Commits what is due. True: closed, and nothing more can be done."""
+        """Commits the changes that are due. True: closed, and nothing more can be done."""
         with self._changed:
             closing = self.status.closing
             batch = self._queue.take(degraded=self.status.degraded, closing=closing)

@@ -50,8 +50,8 @@ def salvage(path: Path, progress: Progress | None, staging: StagingTable) -> Rec
 
 
 def last_number_seen(path: Path) -> int | None:
-    """The highest number that can be read in a file that cannot be opened, as on a full disk; None:
-    the disk does not read it. Changes nothing, and needs no room."""
+    """The highest readable number in a file that cannot be opened, as on a full disk; None: the
+    disk does not read it. Changes nothing, and needs no free space."""
     for file in (path, wal_of(path)):
         try:
             file.open("rb").close()
