@@ -93,10 +93,19 @@ class Alignment:
 
 @dataclass(frozen=True, slots=True)
 class SharedStructure:
-    """The structure shared by all pictures: float32, (k, 96, 96), and coarse, (k, 48, 48)."""
+    """The structure shared by all pictures.
+
+    - `planes`: float32, (k, 96, 96).
+    - `axes`: the same at half size, orthonormal: float32, (k, 2304).
+    """
 
     planes: Plane
-    coarse: Plane
+    axes: Plane
+
+    def without(self, half: Plane) -> Plane:
+        """A thumbnail of half size, float32, (48, 48), without the shared structure."""
+        flat = half.ravel()
+        return np.asarray((flat - self.axes.T @ (self.axes @ flat)).reshape(half.shape), np.float32)
 
 
 def shared_structure(
@@ -111,15 +120,16 @@ def shared_structure(
     if count == 0:
         return SharedStructure(
             np.empty((0, THUMBNAIL_SIDE, THUMBNAIL_SIDE), np.float32),
-            np.empty((0, COARSE_SIDE, COARSE_SIDE), np.float32),
+            np.empty((0, COARSE_SIDE * COARSE_SIDE), np.float32),
         )
     rows = np.random.default_rng(0).choice(np.sort(members), min(n, SAMPLE_SIZE), replace=False)
-    sample = store.planes(rows).reshape(len(rows), -1)
+    sample = np.stack([store.plane(row).ravel() for row in rows.tolist()])
     _, axes = np.linalg.eigh((sample @ sample.T).astype(np.float64))
     planes = axes[:, ::-1][:, :count].T.astype(np.float32) @ sample
     planes /= np.linalg.norm(planes, axis=1, keepdims=True) + 1e-6
     planes = planes.reshape(count, THUMBNAIL_SIDE, THUMBNAIL_SIDE)
-    return SharedStructure(planes, np.stack([half_size(plane) for plane in planes]))
+    halves = np.stack([half_size(plane).ravel() for plane in planes])
+    return SharedStructure(planes, np.linalg.svd(halves, full_matrices=False)[2])
 
 
 def half_size(plane: Plane) -> Plane:
@@ -136,21 +146,29 @@ class CoarseMatch:
     agreement: float
 
 
+@dataclass(frozen=True, slots=True)
+class HalfThumbnail:
+    """A thumbnail at half size, float32, (48, 48); `rest` is it without the shared structure."""
+
+    plane: Plane
+    rest: Plane
+
+
 def align_coarsely(
-    first: Plane, second: Plane, start: Pose, common: SharedStructure, aspects: tuple[float, float]
+    first: HalfThumbnail, second: HalfThumbnail, start: Pose, aspects: tuple[float, float]
 ) -> CoarseMatch | None:
-    """Aligns two thumbnails of half size, float32, (48, 48), from the pose `start`.
+    """Aligns two thumbnails of half size from the pose `start`.
 
     `start` and the result's pose are between whole thumbnails. None when they agree too little for
     an exact comparison. `aspects` are width / height of each picture.
     """
     pose = rescaled(start, 0.5)
-    if _agree(first, second, pose, None) < MIN_START_CORRELATION:
+    if _agree(first.plane, second.plane, pose) < MIN_START_CORRELATION:
         return None
-    pose = _refined(first, second, pose, 25)
+    pose = _refined(first.plane, second.plane, pose, 25)
     if not plausible(pose, aspects):
         return None
-    agreement = _agree(first, second, pose, common.coarse)
+    agreement = _agree(first.rest, second.rest, pose)
     if agreement < MIN_COARSE_CORRELATION:
         return None
     return CoarseMatch(rescaled(pose, 2.0), agreement)
@@ -199,12 +217,11 @@ def compare_at(first: Plane, second: Plane, pose: Pose, common: SharedStructure)
     return Alignment(pose, residual, detail, local, worst, overlap)
 
 
-def _agree(first: Plane, second: Plane, pose: Pose, common: Plane | None) -> float:
+def _agree(first: Plane, second: Plane, pose: Pose) -> float:
     mask = _overlap_mask(second, pose)
     if mask.mean() < MIN_OVERLAP:
         return 0.0
-    bases = None if common is None else _bases(common, pose, mask)
-    return _correlation(first[mask], _warped(second, pose)[mask], bases)
+    return _correlation(first[mask], _warped(second, pose)[mask], None)
 
 
 def _warped(plane: Plane, pose: Pose) -> Plane:

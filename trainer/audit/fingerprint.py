@@ -13,7 +13,7 @@ Grey = NDArray[np.uint8]
 Plane = NDArray[np.float32]
 
 THUMBNAIL_SIDE = 96  # pixels a side: 9 KB a picture
-KEYPOINT_SIDE = 192  # square root of the area that is searched for key points, pixels
+KEYPOINT_SIDE = 144  # square root of the area that is searched for key points, pixels
 MAX_POINTS = 64  # key points kept: 8 KB a picture
 FILL_TOLERANCE = 8  # grey levels by which compression changes a uniform corner
 MIN_FILL_SHARE = 0.003

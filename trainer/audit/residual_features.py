@@ -18,14 +18,7 @@ QUANTILES = (0.001, 0.01, 0.05, 0.5, 0.95, 0.99, 0.999)
 
 def residual_features(store: FingerprintStore, common: SharedStructure) -> NDArray[np.float32]:
     """Features of each row of the store: float32, (n, 54)."""
-    axes = common.coarse.reshape(len(common.coarse), -1)
-    if len(axes):
-        axes = np.linalg.svd(axes, full_matrices=False)[2]
-    rows = []
-    for row in range(len(store)):
-        thumbnail = half_size(store.plane(row))
-        flat = thumbnail.ravel()
-        rows.append(_features((flat - axes.T @ (axes @ flat)).reshape(thumbnail.shape)))
+    rows = [_features(common.without(half_size(store.plane(row)))) for row in range(len(store))]
     return np.asarray(rows, np.float32)
 
 
