@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainer.audit.alignment import SharedStructure, half_size
-from trainer.audit.features import quantiles
+from trainer.audit.features import mean_and_spread, quantiles
 from trainer.audit.fingerprint import Plane
 from trainer.audit.fingerprint_store import FingerprintStore
 
@@ -32,7 +32,7 @@ def _features(residual: Plane) -> list[float]:
 
 
 def _statistics(plane: NDArray[np.floating]) -> list[float]:
-    spread = float(plane.std()) + 1e-3
-    square = np.square(plane / spread)
-    peaked = float(np.mean(square * square))  # a power of 4 takes ten times as long
+    spread = mean_and_spread(plane)[1] + 1e-3
+    square = np.square(plane / np.float32(spread))
+    peaked = mean_and_spread(square * square)[0]  # a power of 4 takes ten times as long
     return [float(np.log(spread)), *quantiles(plane, QUANTILES).tolist(), float(np.log1p(peaked))]
