@@ -146,29 +146,21 @@ class CoarseMatch:
     agreement: float
 
 
-@dataclass(frozen=True, slots=True)
-class HalfThumbnail:
-    """A thumbnail at half size, float32, (48, 48); `rest` is it without the shared structure."""
-
-    plane: Plane
-    rest: Plane
-
-
 def align_coarsely(
-    first: HalfThumbnail, second: HalfThumbnail, start: Pose, aspects: tuple[float, float]
+    first: Plane, second: Plane, start: Pose, common: SharedStructure, aspects: tuple[float, float]
 ) -> CoarseMatch | None:
-    """Aligns two thumbnails of half size from the pose `start`.
+    """Aligns two thumbnails of half size, float32, (48, 48), from the pose `start`.
 
     `start` and the result's pose are between whole thumbnails. None when they agree too little for
     an exact comparison. `aspects` are width / height of each picture.
     """
     pose = rescaled(start, 0.5)
-    if _agree(first.plane, second.plane, pose) < MIN_START_CORRELATION:
+    if _agree(first, second, pose, None) < MIN_START_CORRELATION:
         return None
-    pose = _refined(first.plane, second.plane, pose, 25)
+    pose = _refined(first, second, pose, 25)
     if not plausible(pose, aspects):
         return None
-    agreement = _agree(first.rest, second.rest, pose)
+    agreement = _agree(first, second, pose, common.axes.reshape(-1, *first.shape))
     if agreement < MIN_COARSE_CORRELATION:
         return None
     return CoarseMatch(rescaled(pose, 2.0), agreement)
@@ -217,11 +209,12 @@ def compare_at(first: Plane, second: Plane, pose: Pose, common: SharedStructure)
     return Alignment(pose, residual, detail, local, worst, overlap)
 
 
-def _agree(first: Plane, second: Plane, pose: Pose) -> float:
+def _agree(first: Plane, second: Plane, pose: Pose, common: Plane | None) -> float:
     mask = _overlap_mask(second, pose)
     if mask.mean() < MIN_OVERLAP:
         return 0.0
-    return _correlation(first[mask], _warped(second, pose)[mask], None)
+    bases = None if common is None else _bases(common, pose, mask)
+    return _correlation(first[mask], _warped(second, pose)[mask], bases)
 
 
 def _warped(plane: Plane, pose: Pose) -> Plane:

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from trainer.audit.alignment import (
     Alignment,
     CoarseMatch,
-    HalfThumbnail,
     SharedStructure,
     align_coarsely,
     align_finely,
@@ -43,12 +42,11 @@ def coarse_matches(
 
     Start poses are tried by cost: known poses first, then those by key points.
     """
-    halves = (half_size(store.plane(row)) for row in pair)
-    first, second = (HalfThumbnail(half, common.without(half)) for half in halves)
+    first, second = (half_size(store.plane(row)) for row in pair)
     aspects = _aspects(store, pair)
     found: list[CoarseMatch] = []
     for start in _starts(store, pair, candidate):
-        match = align_coarsely(first, second, start, aspects)
+        match = align_coarsely(first, second, start, common, aspects)
         if match is None:
             continue
         found.append(match)
