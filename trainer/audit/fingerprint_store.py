@@ -8,6 +8,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.core.errors import DatasetError
 from trainer.audit.fingerprint import MAX_POINTS, THUMBNAIL_SIDE, Fingerprint, Plane, root_sift
 
 Bytes = NDArray[np.uint8]
@@ -25,14 +26,25 @@ class _RowFile:
 
     def write(self, row: int, array: Bytes) -> None:
         self._file.seek(row * self._size)
-        self._file.write(np.ascontiguousarray(array).data)
+        try:
+            written = self._file.write(np.ascontiguousarray(array).data)
+        except OSError as error:
+            raise self._no_room(str(error.strerror)) from error
+        if written != self._size:
+            raise self._no_room("no space left")
+
+    def _no_room(self, reason: str) -> DatasetError:
+        folder = Path(self._file.name).parent.parent
+        return DatasetError(
+            f"{folder}: the audit cannot write its temporary files ({reason}); they need 17 KB a"
+            " picture: free some space, or set TMPDIR to another folder"
+        )
 
     def read(self, start: int, count: int) -> Bytes:
         """`count` rows from `start` on: uint8, (count, *shape)."""
         found = np.empty((count, *self._shape), np.uint8)
         self._file.seek(start * self._size)
-        if count and self._file.readinto(found.data.cast("B")) != found.nbytes:
-            raise OSError(f"{self._file.name}: shorter than when it was written; is the disk full?")
+        self._file.readinto(found.data)
         return found
 
     def close(self) -> None:
