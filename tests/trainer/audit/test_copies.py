@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tests.support.audit_planting import BORDERS, expose, warp
 from tests.trainer.audit.conftest import Pixels, draw_part
-from trainer.audit.alignment import Alignment
+from trainer.audit.alignment import Alignment, SharedStructure, shared_structure
 from trainer.audit.compared_picture import ComparedPicture, compared_picture
 from trainer.audit.copies import FoundCopies, find_copies, linked_groups, worth_comparing
 from trainer.audit.fingerprint import fingerprint, unfilled_mask
@@ -38,6 +38,10 @@ def progress(pictures: int, *, thorough: bool = False) -> TotalProgress:
     return TotalProgress(lambda *_: None, pictures, thorough=thorough)
 
 
+def shared_by_all(store: FingerprintStore) -> SharedStructure:
+    return shared_structure(store, np.arange(len(store)))
+
+
 def copies_of(altered: Pixels) -> dict[tuple[int, int], Alignment]:
     """The certain pairs when `altered`, of part 0, is the ninth picture beside eight parts."""
     pictures = [*OTHERS, grey(altered)]
@@ -45,7 +49,7 @@ def copies_of(altered: Pixels) -> dict[tuple[int, int], Alignment]:
         for one in (*FINGERPRINTS, fingerprint(pictures[8])):
             store.add(one)
         read = lambda row: compared_picture(pictures[row])  # noqa: E731 - the store's row
-        found = find_copies(store, read, 1, progress(9)).matches
+        found = find_copies(store, shared_by_all(store), read, 1, progress(9)).matches
     return {pair: match for pair, match in found.items() if match.certain}
 
 
@@ -188,7 +192,7 @@ def _search(seeds: tuple[int, ...], workers: int, **options: Any) -> FoundCopies
         for row in range(len(seeds)):
             store.add(fingerprint(drawn.picture(row)))
         steps = progress(len(seeds), thorough=bool(options.get("thorough")))
-        return find_copies(store, drawn, workers, steps, **options)
+        return find_copies(store, shared_by_all(store), drawn, workers, steps, **options)
 
 
 def test_processes_find_what_one_process_finds() -> None:
