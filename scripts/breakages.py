@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from scripts.code_edit import Edit
+from scripts.field_breakages import FIELD
 
 
 @dataclass(frozen=True, slots=True)
@@ -713,4 +714,5 @@ BREAKAGES = [
         ),
         "tests/edge_bench/test_packets.py",
     ),
+    *(Breakage(*one) for one in FIELD),
 ]
