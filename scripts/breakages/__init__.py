@@ -3,6 +3,7 @@
 from scripts.breakages.breakage import Breakage
 from scripts.breakages.capture import CAPTURE
 from scripts.breakages.core import CORE
+from scripts.breakages.field import FIELD
 from scripts.breakages.inspection import INSPECTION
 from scripts.breakages.mqtt import MQTT
 from scripts.breakages.pipeline import PIPELINE
@@ -21,4 +22,5 @@ BREAKAGES = [
     *MQTT,
     *SERVICES,
     *WORKSTATION,
+    *FIELD,
 ]
