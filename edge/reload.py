@@ -13,6 +13,7 @@ from typing import Protocol
 from edge.config import Config, ConfigDiff, key_position, load_config
 from edge.core.clock import Clock, StopEvent
 from edge.core.errors import ConfigError, EdgeInspectError
+from edge.core.regular_file import read_named
 from edge.inspection import Inspector
 from edge.monitoring import StationStatus, Supervisor
 from edge.mqtt import DeliveryService
@@ -81,7 +82,7 @@ class Reconfiguration:
     def model_file_differs(self, config: Config) -> bool:
         """Whether the model file differs from the running model."""
         try:
-            data = config.model.path.read_bytes()
+            data = read_named(config.model.path)
         except OSError:
             return True  # loading it reports the error
         return hashlib.sha256(data).hexdigest() != self.model.inspector.identity.sha256
