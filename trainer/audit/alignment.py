@@ -13,8 +13,14 @@ from numpy.typing import NDArray
 
 from trainer.audit.fingerprint import THUMBNAIL_SIDE, Plane
 from trainer.audit.fingerprint_store import FingerprintStore
-from trainer.audit.pose import Pose, plausible, rescaled
-from trainer.audit.window_texture import NO_MATCH, SPARSE_WINDOWS, PixelMatch
+from trainer.audit.pose import Pose, is_shift, plausible, rescaled
+from trainer.audit.window_texture import (
+    FEW_POINTS,
+    MIN_TEXTURE_SPARSE,
+    NO_MATCH,
+    SPARSE_WINDOWS,
+    PixelMatch,
+)
 
 COARSE_SIDE = 48  # pixels
 COMPONENTS = 12
@@ -59,11 +65,17 @@ class Alignment:
     def certain(self) -> bool:
         """Whether both must show one part: their texture agrees.
 
-        Where less than half of the picture has content, the thumbnails must agree as well: many
-        drawings contain the same few straight lines, turned and stretched.
+        Where less than half of the picture has content, the thumbnails must agree as well, and a
+        pose that turns, mirrors or scales needs key points and more agreement: many drawings
+        contain the same few lines and arcs, turned and stretched.
         """
-        doubtful = self.pixel_match.windows < SPARSE_WINDOWS and self.residual < MIN_RESIDUAL
-        return self.pixel_match.certain(self.support) and not doubtful
+        match = self.pixel_match
+        if not match.certain(self.support):
+            return False
+        if match.windows >= SPARSE_WINDOWS:
+            return True
+        proven = match.texture >= MIN_TEXTURE_SPARSE and self.support >= FEW_POINTS
+        return self.residual >= MIN_RESIDUAL and (proven or is_shift(self.pose))
 
     @property
     def copy(self) -> bool:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from tests.support.audit_planting import BORDERS, expose, warp
 from tests.trainer.audit.conftest import Pixels, draw_part
@@ -163,6 +164,33 @@ def test_sparse_pictures_also_need_matching_thumbnails(
     """Many drawings contain the same few straight lines: their texture alone is no proof."""
     pixel_match = PixelMatch(texture=0.97, sharpness=0.6, windows=windows)
     match = Alignment(about_middle(np.eye(2), 96), residual, 0.5, 0.5, 0.1, 0.8, 8, pixel_match)
+    assert match.certain is certain
+
+
+QUARTER_TURN = np.array([[0.0, -1.0], [1.0, 0.0]])
+
+
+@pytest.mark.parametrize(
+    ("linear", "texture", "support", "windows", "certain"),
+    [
+        (np.eye(2), 0.9, 20, 12, True),
+        (1.05 * np.eye(2), 0.9, 20, 12, True),
+        (QUARTER_TURN, 0.9, 20, 12, False),
+        (np.diag([-1.0, 1.0]), 0.9, 20, 12, False),
+        (1.3 * np.eye(2), 0.9, 20, 12, False),
+        (QUARTER_TURN, 0.96, 20, 12, True),
+        (QUARTER_TURN, 0.96, 2, 12, False),
+        (QUARTER_TURN, 0.9, 20, 50, True),
+    ],
+)
+def test_turned_sparse_pictures_need_more_agreement(
+    linear: NDArray[np.float64], texture: float, support: int, windows: float, certain: bool
+) -> None:
+    """One arc or blot fits others when it is turned, mirrored or scaled: so printed circuits of
+    different boards were called copies."""
+    pixel_match = PixelMatch(texture=texture, sharpness=0.6, windows=windows)
+    pose = about_middle(linear, 96)
+    match = Alignment(pose, 0.98, 0.5, 0.5, 0.1, 0.8, support, pixel_match)
     assert match.certain is certain
 
 
