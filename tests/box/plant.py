@@ -65,7 +65,7 @@ def released_tree(root: Path, name: str) -> bool:
     )
     if packed.returncode:
         return False
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     subprocess.run(["tar", "-x", "-C", str(folder)], input=packed.stdout, check=True)
     return True
 
