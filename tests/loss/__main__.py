@@ -146,8 +146,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--keep", default="", help="where broken rounds are kept")
     parser.add_argument("--first", action="store_true", help="stop at the first broken round")
     parser.add_argument("--broken", default="", help="a box that is broken on purpose")
-    parser.add_argument("--any-age", action="store_true",
-                        help="balanced: how old a verdict is that a kill takes is not judged")  # fmt: skip
+    parser.add_argument("--any-age", action="store_true", help="balanced: judges no time")
     for name in ("--worker", "--pipe", "--mounts"):
         parser.add_argument(name, type=int, help=argparse.SUPPRESS)
     return parser
