@@ -26,9 +26,7 @@ def add_record_commands(commands: "Commands", config: argparse.ArgumentParser) -
     history = commands.add_parser("history", parents=[config], help="stored verdicts, newest first")
     for name, (metavar, text) in _QUERY.items():
         history.add_argument(f"--{name}", metavar=metavar, help=text)
-    history.add_argument(
-        "--unlabelled", action="store_const", const="true", help="nobody has labelled it yet"
-    )
+    history.add_argument("--unlabelled", action="store_const", const="true", help="it has no label")
     form = history.add_mutually_exclusive_group()
     form.add_argument(
         "--json", dest="form", action="store_const", const="json", help="a result body a line"

@@ -44,7 +44,7 @@ class RecordQuery:
     - `of_model`: by the box's verdict.
     - `truth`: by a person's label.
     - `why`: those whose picture is kept for this reason.
-    - `unlabelled`: only those that nobody has labelled.
+    - `unlabelled`: only those without a label.
     """
 
     of_model: HistoryQuery
@@ -73,7 +73,7 @@ class RecordQuery:
         unlabelled = fields.get("unlabelled") == "true"
         if unlabelled and "truth" in fields:
             raise RequestError(
-                f"{mark}truth and {mark}unlabelled: what nobody has labelled has no truth; use one "
+                f"{mark}truth and {mark}unlabelled: an unlabelled verdict has no truth; use one "
                 "of the two"
             )
         times = {

@@ -106,7 +106,7 @@ FIELD = [
         "tests/edge/pipeline/test_lost_wakeups.py",
     ),
     Breakage(
-        "B4: a part's frame wakes nobody",
+        "B4: a part's frame does not wake the worker",
         Edit(
             "edge.pipeline.mailbox:Mailbox.offer",
             "if part_frames:\n    self._changed.notify_all()",

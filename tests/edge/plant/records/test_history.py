@@ -51,7 +51,7 @@ def test_history_by_what_a_person_said(records: Records, box: RecordsOfABox) -> 
     assert ids(ask(records, truth="dent", verdict="fail")) == []
 
 
-def test_history_of_what_nobody_looked_at(records: Records, box: RecordsOfABox) -> None:
+def test_history_of_unlabelled_verdicts(records: Records, box: RecordsOfABox) -> None:
     """--why asks for the reason of the picture, --unlabelled for verdicts without a label."""
     names = [box.judge("pass", ago_s=600 - n, pass_sample=0.5) for n in range(5)]
     failed = box.judge("fail", ago_s=60)
@@ -73,7 +73,7 @@ def test_history_of_what_nobody_looked_at(records: Records, box: RecordsOfABox) 
     assert ids(ask(records, unlabelled="false", limit="1")) == [failed]
 
 
-def test_a_long_list_of_what_nobody_looked_at(records: Records, box: RecordsOfABox) -> None:
+def test_a_long_list_of_unlabelled_verdicts(records: Records, box: RecordsOfABox) -> None:
     """The list is complete over several pages, whichever way they come."""
     names = [box.judge("pass", ago_s=5000 - n) for n in range(1103)]
     say(records, *names[::2], "ok")
@@ -99,7 +99,7 @@ def test_a_doubtful_time_is_marked(records: Records, box: RecordsOfABox) -> None
         ({"limit": "٣"}, "--limit: must be a whole number from 0"),
         ({"why": "luck"}, "--why: must be one of verdict, near_threshold, sample (got 'luck')"),
         ({"unlabelled": "yes"}, "--unlabelled: must be one of true, false (got 'yes')"),
-        ({"unlabelled": "true", "truth": "ok"}, "--truth and --unlabelled: what nobody has"),
+        ({"unlabelled": "true", "truth": "ok"}, "--truth and --unlabelled: an unlabelled verdict"),
         ({"colour": "red"}, "--colour: is unknown; there are since, until, "),
         ({"camera": "a\x00"}, "--camera: holds a control character"),
     ],
