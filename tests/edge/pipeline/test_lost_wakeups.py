@@ -138,7 +138,7 @@ def test_each_part_gets_its_error_in_time(
             pause = Pause(1)
             worker.pause_at(pause)
             assert pause.wait_for_all(60, lambda: False)
-            pause.end()
+            pause.ended.set()
         stop.wait(rng.uniform(0, 0.005))
         if number == 150:  # the rest without frames that would wake the worker
             stop.set()
@@ -160,5 +160,5 @@ def test_a_stop_ends_the_wait_for_a_pause() -> None:
     stopped.set()
     waiting.join(60)
     assert given_up == [False]
-    pause.end()
+    pause.ended.set()
     pause.arrive()
