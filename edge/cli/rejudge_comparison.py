@@ -52,8 +52,8 @@ class Comparison:
 
 
 @dataclass(slots=True)
-class WhatIf:
-    """All comparisons.
+class RejudgeResult:
+    """What was judged again.
 
     - `inferred`: the number of pictures that a model judged again.
     - `not_judged`: reasons, and how many pictures each concerns.
@@ -124,9 +124,9 @@ class Rejudge:
         self._now, self._after = now, after
         self._views = {c.id: view_of(c, (after or now).input) for c in config.cameras}
 
-    def run(self, folder: Path, since: float | None) -> WhatIf:
+    def run(self, folder: Path, since: float | None) -> RejudgeResult:
         """All evidence in `folder`; without any, all pictures in it and below it."""
-        found, reader = WhatIf(), EvidenceReader(folder)
+        found, reader = RejudgeResult(), EvidenceReader(folder)
         for record in reader.records(since):
             try:
                 found.comparisons.append(self._compare(record, found))
@@ -142,7 +142,7 @@ class Rejudge:
                 found.not_judged[str(error)] += 1
         return found
 
-    def _compare(self, record: EvidenceRecord, found: WhatIf) -> Comparison:
+    def _compare(self, record: EvidenceRecord, found: RejudgeResult) -> Comparison:
         if record.verdict == "error":
             raise _NotJudgedError("verdicts of error: their cause is not in the picture")
         result = record.result or {}
