@@ -5,7 +5,7 @@ import threading
 from collections.abc import Callable
 from functools import partial
 
-from edge.capture import Camera, DemandGate, HandedOut, ItemLedger, OpenCamera
+from edge.capture import Camera, DemandGate, ItemLedger, OpenCamera, ReaderLedger
 from edge.capture.reader import Reader
 from edge.config import CameraConfig
 from edge.core.clock import Clock, StopEvent
@@ -58,7 +58,7 @@ class CameraUnit:
         self.config = config
         if (why := disagreement(config, input_spec)) is not None:
             log.warning("%s", why)
-        self._mailbox, self._clock, self._items = mailbox, clock, HandedOut(processed_items)
+        self._mailbox, self._clock, self._items = mailbox, clock, ReaderLedger(processed_items)
         self._open, self._parts_changed, self._model = open_camera, parts_changed, model
         self._go, self._stop = threading.Event(), StopEvent()
         self._predecessor = predecessor

@@ -6,7 +6,7 @@ import pytest
 
 from edge.core.errors import EXIT_USAGE
 from edge.core.times import TimeError
-from edge.plant import RecordQuery, Records, Remembered, RequestError
+from edge.plant import HistoryEntry, RecordQuery, Records, RequestError
 from tests.edge.plant.records.contract import ask, ids, say
 from tests.support.records import NOON, RecordsOfABox
 
@@ -146,10 +146,10 @@ def test_show_after_history_has_removed_it(records: Records, box: RecordsOfABox)
 def test_remembered_survives_json() -> None:
     """Also when the outbox was deleted and counts from 1 again."""
     for row in (
-        Remembered(7, {"seq": 7, "id": "x"}, None, doubtful=False),
-        Remembered(70, {"seq": 7, "id": "x"}, "dent", doubtful=True),
+        HistoryEntry(7, {"seq": 7, "id": "x"}, None, doubtful=False),
+        HistoryEntry(70, {"seq": 7, "id": "x"}, "dent", doubtful=True),
     ):
-        assert Remembered.from_dict(row.to_dict()) == row
+        assert HistoryEntry.from_dict(row.to_dict()) == row
 
 
 def test_a_query_survives_its_fields() -> None:
