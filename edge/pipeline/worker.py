@@ -47,8 +47,8 @@ class VerdictSink(Protocol):
 class Pause:
     """Workers wait here between two frames.
 
-    ended: whoever sets it lets the workers go on, also those that come later. It is an event and
-        not a method: no step of ours stands between the end of a change and its workers.
+    ended: setting it lets the workers go on, also those that come later. It is an event and not a
+        method, because a method of ours could fail and leave the workers waiting.
     """
 
     def __init__(self, workers: int) -> None:
