@@ -1,4 +1,4 @@
-"""Reads files in folders that other programs write: regular files only.
+"""Reads files in folders that other programs write: regular files only, of a limited size.
 
 A link may lead to any file of the box, a pipe or a device may block or never end.
 """
@@ -29,12 +29,23 @@ def read_regular(path: Path | str) -> bytes:
         if error.errno in (errno.ELOOP, errno.ENXIO):
             raise OSError(errno.EINVAL, "a link or a socket, no regular file") from error
         raise
+    return _content(file, MAX_BYTES, "more than any picture")
+
+
+def read_at_most(path: Path | str, most: int) -> bytes:
+    """The content of a regular file that a person names, which may be a link. Raises OSError, also
+    for a pipe, a device, and a file above `most` bytes."""
+    file = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    return _content(file, most, f"at most {most} are read")
+
+
+def _content(file: int, most: int, limit: str) -> bytes:
     try:
         status = os.fstat(file)
         if not stat.S_ISREG(status.st_mode):
             raise OSError(errno.EINVAL, "a folder, pipe or device, no regular file")
-        if status.st_size > MAX_BYTES:
-            raise OSError(errno.EFBIG, f"{status.st_size} bytes, more than any picture")
+        if status.st_size > most:
+            raise OSError(errno.EFBIG, f"{status.st_size} bytes, {limit}")
         data = os.read(file, status.st_size + 1)  # one byte more, to detect the end
         while len(data) <= status.st_size and (more := os.read(file, status.st_size)):
             data += more
