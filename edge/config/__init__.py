@@ -9,7 +9,9 @@ from edge.config.schema import (
     CameraConfig,
     Config,
     HistoryConfig,
+    ModelsConfig,
     WebConfig,
+    names_model,
 )
 from edge.config.trigger import AlarmConfig, TriggerConfig
 from edge.core.redaction import mask_credentials
@@ -21,6 +23,7 @@ __all__ = [
     "Config",
     "ConfigDiff",
     "HistoryConfig",
+    "ModelsConfig",
     "MqttConfig",
     "ReloadState",
     "SnapshotsConfig",
@@ -31,5 +34,6 @@ __all__ = [
     "key_position",
     "load_config",
     "mask_credentials",
+    "names_model",
     "read_secret",
 ]

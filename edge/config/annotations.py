@@ -51,8 +51,9 @@ def folder_of(info: ValidationInfo) -> Path | None:
     return info.context.get("folder") if info.context else None
 
 
-def _resolve(path: Path, info: ValidationInfo) -> Path:
-    """`credential:NAME` is the file of systemd's LoadCredential=NAME:…."""
+def resolve(path: Path, info: ValidationInfo) -> Path:
+    """The path from config.yaml's folder. `credential:NAME` is the file of systemd's
+    LoadCredential=NAME:…."""
     folder = folder_of(info)
     if folder is None:
         return path
@@ -117,6 +118,6 @@ def _error(text: str, file: Path) -> PydanticCustomError:
 
 
 # Not strict: a file holds text, never a Path.
-ConfigPath = Annotated[Path, Strict(False), AfterValidator(_resolve)]
+ConfigPath = Annotated[Path, Strict(False), AfterValidator(resolve)]
 ReadableFile = Annotated[ConfigPath, AfterValidator(_check_readable)]
 SecretFile = Annotated[ConfigPath, AfterValidator(_check_secret)]

@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, ConfigDict, Field, ValidationInfo, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, Strict, ValidationInfo, model_validator
 
 from edge.config.address import BindAddress, check_url, is_loopback
 from edge.config.annotations import (
@@ -17,6 +17,7 @@ from edge.config.annotations import (
     folder_of,
     keys_for,
     kinds_of,
+    resolve,
 )
 from edge.config.mqtt import TOPIC_RULE, MqttConfig, Port
 from edge.config.trigger import AlarmConfig, GpioOutputsConfig, StationOutputsConfig, TriggerConfig
@@ -62,10 +63,20 @@ def _check_source(source: str, info: ValidationInfo) -> str:
     return f"{kind}:{folder / rest}" if kind in _ITEM_KINDS and folder is not None else source
 
 
-class ModelConfig(Model):
-    """The model and its runtime."""
+def _model_path(path: Path, info: ValidationInfo) -> Path:
+    """A name stays as it is; a path starts at the file's folder."""
+    return path if names_model(path) else resolve(path, info)
 
-    path: ConfigPath
+
+def names_model(path: Path) -> bool:
+    """Whether `model.path` is a model's name: no folder in it, and no .tflite at the end."""
+    return path.name == str(path) and path.suffix != ".tflite"
+
+
+class ModelConfig(Model):
+    """The model and its runtime. `path`: a file, or the name of a model under `models.path`."""
+
+    path: Annotated[Path, Strict(False), AfterValidator(_model_path)]
     interpreter: Runtime = "auto"
     threads: Annotated[int, Field(ge=1, le=16)] = 1
     workers: Literal["auto"] | Annotated[int, Field(ge=1, le=16)] = "auto"
@@ -75,6 +86,19 @@ class ModelConfig(Model):
     output: OutputKind | None = None
     scaling: Scaling | None = None
     check_pictures: ConfigPath | None = None
+
+
+class ModelsConfig(Model):
+    """The model store: versions that commands install and activate.
+
+    - `path`: its folder.
+    - `keys`: public keys of minisign; with any, each model file must be signed by one of them.
+    - `max_mb`: the limit of all versions together.
+    """
+
+    path: ConfigPath = STATE / "models/versions"
+    keys: Annotated[Items[ReadableFile], Field(max_length=2)] = ()
+    max_mb: Annotated[float, Field(ge=1, le=1_000_000)] = 1024.0
 
 
 class TrustConfig(Model):
@@ -291,6 +315,7 @@ class Config(Model):
 
     station: Annotated[TopicLevel, NeedsRestart()]
     model: ModelConfig
+    models: ModelsConfig = ModelsConfig()
     cameras: Annotated[Items[CameraConfig], Field(min_length=1)]
     decision: DecisionConfig = DecisionConfig()
     mqtt: MqttConfig = MqttConfig()

@@ -119,13 +119,14 @@ class Inspector:
 
 
 def load_inspector(
-    path: Path,
+    model: Path | ModelFile,
     overrides: Overrides | None = None,
     runtime: Runtime = "auto",
     threads: int = 1,
 ) -> Inspector:
     """Loads and checks a model file. Raises ModelError or MissingPartError."""
-    file = load_model_file(path)
+    file = load_model_file(model) if isinstance(model, Path) else model
+    path = Path(file.path)
     settings = overrides if overrides is not None else Overrides()
     if file.spec is not None:
         _refuse_contradictions(path, file.spec, settings)

@@ -113,7 +113,10 @@ def schema_of(spec: InputSpec) -> Schema:
 
 @dataclass(frozen=True, slots=True)
 class ModelFile:
-    """A model file in memory. `spec` and `labels` are None for a plain .tflite."""
+    """A model file in memory. `spec` and `labels` are None for a plain .tflite.
+
+    `signed_by`: the id of the key whose signature was verified; None: unsigned, or not verified.
+    """
 
     path: str
     content: bytes
@@ -121,6 +124,7 @@ class ModelFile:
     labels: tuple[str, ...] | None
     spec: InspectionSpec | None
     golden: dict[str, bytes] = field(default_factory=dict)
+    signed_by: str | None = None
 
     def __repr__(self) -> str:
         """Without its megabytes."""
@@ -145,6 +149,11 @@ def load_model_file(path: Path) -> ModelFile:
             f"{path}: the model file cannot be read ({error.strerror}); put one there "
             "that edge-convert made (run `make demo` for one to try), or point model.path at one"
         ) from error
+    return parse_model_file(content, str(path))
+
+
+def parse_model_file(content: bytes, path: str) -> ModelFile:
+    """Checks the bytes of a model file. `path`: for messages. Raises ModelError."""
     if content[4:8] != b"TFL3":
         raise ModelError(
             f"{path}: not a TFLite model (no TFL3 mark at byte 4); point model.path at a .tflite "
@@ -157,7 +166,7 @@ def load_model_file(path: Path) -> ModelFile:
         )
     sha256 = hashlib.sha256(content).hexdigest()
     packed = zipfile.is_zipfile(io.BytesIO(content))
-    members = _read_members(content, str(path)) if packed else {}
+    members = _read_members(content, path) if packed else {}
     # A packed model without inspection.json would run as a plain one, unlike its test.
     lost = {match.decode() for match in _OURS.findall(content)} - members.keys()
     if lost:
@@ -165,8 +174,8 @@ def load_model_file(path: Path) -> ModelFile:
             f"{path}: the files appended to the model are damaged or truncated "
             f"({', '.join(sorted(lost))}); copy it again"
         )
-    labels = _read_labels(members, str(path))
-    spec = _read_spec(members, str(path))
+    labels = _read_labels(members, path)
+    spec = _read_spec(members, path)
     if spec is not None and labels is None:
         raise ModelError(f"{path}: {LABELS} is missing from the file; convert the model again")
     if spec is not None and labels is not None and spec.ok_label not in labels:
@@ -175,7 +184,7 @@ def load_model_file(path: Path) -> ModelFile:
             "convert the model again"
         )
     golden = {name: data for name, data in members.items() if name.startswith(GOLDEN)}
-    return ModelFile(str(path), content, sha256, labels, spec, golden)
+    return ModelFile(path, content, sha256, labels, spec, golden)
 
 
 def pack_model_file(

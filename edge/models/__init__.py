@@ -1,5 +1,22 @@
 """Model versions on the box: signatures, slots, and the active version of each name."""
 
+from edge.models.candidate import Candidate
+from edge.models.configured import model_path, open_store, read_model
+from edge.models.records import NameRecord, Version
 from edge.models.signature import PublicKey, Signed, read_public_key, verify
+from edge.models.store import ModelStore, Switch
 
-__all__ = ["PublicKey", "Signed", "read_public_key", "verify"]
+__all__ = [
+    "Candidate",
+    "ModelStore",
+    "NameRecord",
+    "PublicKey",
+    "Signed",
+    "Switch",
+    "Version",
+    "model_path",
+    "open_store",
+    "read_model",
+    "read_public_key",
+    "verify",
+]

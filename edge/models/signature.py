@@ -1,8 +1,8 @@
 """Signatures in the format of minisign: a public key, a signature file, and its trusted comment.
 
-`minisign -S -m FILE -t "counter:12"` signs. The file is signed over its BLAKE2b hash (mark `ED`), or
-directly by older versions (`Ed`). The trusted comment is signed too. A word `counter:NUMBER` in it
-is the protection against an older file; a comment without the word counts as 0.
+`minisign -S -m FILE -t "counter:12"` signs the file's BLAKE2b hash (mark `ED`); older versions sign
+the file itself (`Ed`). The trusted comment is signed too. A word `counter:NUMBER` in it protects
+against an older file; a comment without the word counts as 0.
 """
 
 import base64
@@ -81,8 +81,8 @@ def verify(content: bytes, signature: bytes, name: str, keys: Sequence[PublicKey
     if key is None:
         known = ", ".join(key.id for key in keys)
         raise RefusedError(
-            f"{name}: is signed by the key {key_id}, which is not among models.keys ({known}); sign "
-            "it by one of them, or add the key"
+            f"{name}: is signed by the key {key_id}, which is not among models.keys ({known}); "
+            "sign it by one of them, or add the key"
         )
     comment = lines[2].removeprefix(_TRUSTED)
     message = hashlib.blake2b(content).digest() if kind == b"ED" else content

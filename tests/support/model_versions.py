@@ -1,0 +1,48 @@
+"""Versions of the redness model: the same network with another name, version and thresholds."""
+
+import io
+import zipfile
+from pathlib import Path
+
+from edge.inspection import ModelFile, load_model_file, pack_model_file
+from tests.support.models import MODELS
+
+
+def redness() -> ModelFile:
+    """tests/models/redness.tflite, version 1."""
+    return load_model_file(MODELS / "redness.tflite")
+
+
+def version_of_redness(
+    version: str = "2",
+    *,
+    name: str = "redness",
+    labels: tuple[str, ...] = ("ok", "red"),
+    reject_at: float = 0.6,
+    golden_score: float | None = None,
+    width: int | None = None,
+) -> bytes:
+    """A model file. `golden_score`: what the golden pictures must score, in place of the truth;
+    `width`: what the preprocessing makes, in place of what the network takes."""
+    file = redness()
+    assert file.spec is not None
+    spec = file.spec
+    golden = spec.golden
+    if golden_score is not None:
+        golden = tuple(one.replace(score=golden_score) for one in golden)
+    spec = spec.replace(
+        name=name,
+        version=version,
+        thresholds=spec.thresholds.replace(reject_at=reject_at),
+        golden=golden,
+        input=spec.input if width is None else spec.input.replace(width=width),
+    )
+    with zipfile.ZipFile(io.BytesIO(file.content)) as archive:
+        end = min(info.header_offset for info in archive.infolist())
+    return pack_model_file(file.content[:end], labels, spec, file.golden)
+
+
+def write_version(path: Path, version: str = "2", **changes: object) -> Path:
+    """Writes a model file."""
+    path.write_bytes(version_of_redness(version, **changes))  # type: ignore[arg-type]
+    return path
