@@ -14,6 +14,7 @@ from edge.config import Config, ConfigDiff, key_position, load_config
 from edge.core.clock import Clock, StopEvent
 from edge.core.errors import ConfigError, EdgeInspectError
 from edge.inspection import Inspector
+from edge.models import model_path
 from edge.monitoring import StationStatus, Supervisor
 from edge.mqtt import DeliveryService
 from edge.pipeline import (
@@ -81,8 +82,8 @@ class Reconfiguration:
     def model_file_differs(self, config: Config) -> bool:
         """Whether the model file differs from the running model."""
         try:
-            data = config.model.path.read_bytes()
-        except OSError:
+            data = model_path(config).read_bytes()
+        except (OSError, EdgeInspectError):
             return True  # loading it reports the error
         return hashlib.sha256(data).hexdigest() != self.model.inspector.identity.sha256
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from edge.config import Config
 from edge.core.terms import Runtime
+from edge.models import model_path
 from edge_bench.broker import Broker, running_broker
 from edge_bench.daemon_config import Setting, write_daemon_config
 from edge_bench.daemon_process import DaemonProcess, outbox_folder
@@ -144,7 +145,7 @@ class Rig:
         return WorkerPipe(
             "edge_bench.baseline_script",
             {
-                "model": str(self.config.model.path),
+                "model": str(model_path(self.config)),
                 "runtime": runtime,
                 "files": [str(file) for file in pictures.jpegs],
                 "port": self.broker.port,

@@ -19,7 +19,8 @@ from edge.core.errors import (
 from edge.core.output import write_output
 from edge.core.redaction import redact
 from edge.core.text import one_line
-from edge.inspection import InputSpec, ViewCrop, find_check_pictures, load_model_file
+from edge.inspection import InputSpec, ViewCrop, find_check_pictures
+from edge.models import read_model
 from edge.mqtt import check_broker
 from edge.pipeline import build_inspector, disagreement, view_of
 from edge.storage import (
@@ -75,7 +76,7 @@ def _print_line(name: str, reason: str | None, detail: str = "") -> None:
 def _input_spec(config: Config) -> InputSpec | None:
     """The model file's input; None for a plain or unreadable file, which `model` reports."""
     try:
-        spec = load_model_file(config.model.path).spec
+        spec = read_model(config).spec
     except EdgeInspectError:
         return None
     return None if spec is None else spec.input

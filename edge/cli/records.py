@@ -6,8 +6,8 @@ from pathlib import Path
 
 from edge.cli.records_client import RecordsClient
 from edge.config import Config, load_config
-from edge.core.errors import ModelError, RefusedError
-from edge.inspection import load_model_file
+from edge.core.errors import EdgeInspectError, RefusedError
+from edge.models import read_model
 from edge.plant import Records, RecordsService
 from edge.storage import HistoryReader, Labels, history_path
 
@@ -46,7 +46,7 @@ def records_on_files(config: Config) -> RecordsService:
 def ok_label_of(config: Config) -> str:
     """The label of good parts: the model file's, else that of config.yaml."""
     try:
-        spec = load_model_file(config.model.path).spec
-    except ModelError:
+        spec = read_model(config).spec
+    except EdgeInspectError:
         spec = None
     return (spec.ok_label if spec is not None else config.model.ok_label) or "ok"

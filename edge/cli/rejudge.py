@@ -9,14 +9,14 @@ import cv2
 
 from edge.cli.contact_sheet import MOST, Tile, contact_sheet
 from edge.cli.what_if import Comparison, Limits, Rejudge, WhatIf
-from edge.config import Config, load_config
+from edge.config import load_config
 from edge.core.clock import Clock
 from edge.core.errors import EXIT_DONE, EXIT_NO, EdgeInspectError
 from edge.core.messages import to_json
 from edge.core.output import write_output
 from edge.core.text import escape
 from edge.core.times import parse_time
-from edge.inspection import Inspector
+from edge.inspection import Inspector, load_model_file
 from edge.pipeline import build_inspector
 
 _SCHEMA = "edge-inspect/rejudge/1"
@@ -59,7 +59,8 @@ def rejudge(options: RejudgeOptions, config_path: Path) -> int:
     now = build_inspector(config, config_path)
     after = now
     if options.model is not None:
-        after = build_inspector(_with_model(config, options.model), config_path)
+        # The file need not be signed: nothing on the line is judged by it.
+        after = build_inspector(config, config_path, load_model_file(options.model))
     thresholds_alone = limits.given and options.model is None
     found = Rejudge(config, limits, now, None if thresholds_alone else after).run(folder, since)
     if options.json is not None:
@@ -83,10 +84,6 @@ def _limits(options: RejudgeOptions) -> Limits:
             "review lies between the two"
         )
     return Limits(options.reject_at, options.review_from)
-
-
-def _with_model(config: Config, model: Path) -> Config:
-    return config.replace(model=config.model.replace(path=model))
 
 
 def _lines(found: WhatIf, after: Inspector, limits: Limits) -> list[str]:

@@ -18,7 +18,8 @@ from edge.core.terms import Pixels
 from edge.core.text import one_line
 from edge.core.times import local_time
 from edge.core.view import ViewConfig
-from edge.inspection import ViewCrop, load_model_file
+from edge.inspection import ViewCrop
+from edge.models import read_model
 from edge.plant import Records, Shown
 
 _COLOURS = {  # blue, green, red
@@ -148,7 +149,7 @@ def _drawn(pixels: Pixels, shown: Shown, config: Config) -> Pixels:
 def _model_region(config: Config, result: dict[str, Any]) -> Region | None:
     """The region of the model that judged; None when that file is not the configured one."""
     try:
-        model = load_model_file(config.model.path)
+        model = read_model(config)
     except EdgeInspectError:
         return None
     judged = result["model"]

@@ -5,7 +5,15 @@ import json
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, ConfigDict, Field, Strict, ValidationInfo, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    Strict,
+    ValidationInfo,
+    model_validator,
+)
 
 from edge.config.address import BindAddress, check_url, is_loopback
 from edge.config.annotations import (
@@ -63,20 +71,22 @@ def _check_source(source: str, info: ValidationInfo) -> str:
     return f"{kind}:{folder / rest}" if kind in _ITEM_KINDS and folder is not None else source
 
 
-def _model_path(path: Path, info: ValidationInfo) -> Path:
-    """A name stays as it is; a path starts at the file's folder."""
-    return path if names_model(path) else resolve(path, info)
+def _model_path(text: object, info: ValidationInfo) -> object:
+    """A name stays as it is; a path starts at the file's folder. `Path` would drop the `./`."""
+    if not isinstance(text, str) or names_model(text):
+        return text
+    return resolve(Path(text), info)
 
 
-def names_model(path: Path) -> bool:
+def names_model(path: Path | str) -> bool:
     """Whether `model.path` is a model's name: no folder in it, and no .tflite at the end."""
-    return path.name == str(path) and path.suffix != ".tflite"
+    return "/" not in str(path) and not str(path).endswith(".tflite")
 
 
 class ModelConfig(Model):
     """The model and its runtime. `path`: a file, or the name of a model under `models.path`."""
 
-    path: Annotated[Path, Strict(False), AfterValidator(_model_path)]
+    path: Annotated[Path, Strict(False), BeforeValidator(_model_path)]
     interpreter: Runtime = "auto"
     threads: Annotated[int, Field(ge=1, le=16)] = 1
     workers: Literal["auto"] | Annotated[int, Field(ge=1, le=16)] = "auto"
@@ -336,6 +346,12 @@ class Config(Model):
     def topic(self) -> str:
         """`<prefix>/<station>`, the base of every topic."""
         return f"{self.mqtt.prefix}/{self.station}"
+
+    @property
+    def model_folder(self) -> Path:
+        """Where a file changes when another model is put there."""
+        named = names_model(self.model.path)
+        return self.models.path / "names" if named else self.model.path.parent
 
     @property
     def client_id(self) -> str:

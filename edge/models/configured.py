@@ -23,7 +23,7 @@ def model_path(config: Config, which: Path | None = None) -> Path:
     if not names_model(path):
         return path
     store = open_store(config)
-    return store.path_of(store.active(str(path)))
+    return store.path_of(store.active(str(path)).sha256)
 
 
 def read_model(config: Config, which: Path | None = None) -> ModelFile:

@@ -44,7 +44,7 @@ class Switch:
 
 
 class ModelStore:
-    """Safe between threads and processes. The folder may be missing until something is installed."""
+    """Safe between threads and processes. Its folder may be missing: nothing is installed then."""
 
     def __init__(
         self,
@@ -126,14 +126,14 @@ class ModelStore:
             )
         return self._of_slot(record.active, name)
 
-    def path_of(self, version: Version) -> Path:
-        """The model file of a version."""
-        return self._slots / version.sha256 / _MODEL
+    def path_of(self, sha256: str) -> Path:
+        """The model file of a version, which need not be there."""
+        return self._slots / sha256 / _MODEL
 
     def load(self, version: Version) -> ModelFile:
         """The model file of a version; hash and signature are checked first. Raises
         EdgeInspectError."""
-        path = self.path_of(version)
+        path = self.path_of(version.sha256)
         content = read_content(path)
         if hashlib.sha256(content).hexdigest() != version.sha256:
             raise RefusedError(

@@ -66,6 +66,7 @@ def info_body(
             "name": identity.name,
             "version": identity.version,
             "sha256": identity.sha256,
+            "signed_by": inspector.file.signed_by,
         },
         "labels": list(inspector.labels),
         "thresholds": {

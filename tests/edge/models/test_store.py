@@ -151,7 +151,7 @@ def test_rolling_back_to_a_removed_version_is_refused(box: Box) -> None:
 def test_a_flipped_byte_in_a_slot_is_refused_at_the_load(box: Box, place: int) -> None:
     """A worn card, or a hand. Installing again repairs the slot."""
     version = box.install("1")
-    path = box.store.path_of(version)
+    path = box.store.path_of(version.sha256)
     content = bytearray(path.read_bytes())
     content[place] ^= 1
     path.write_bytes(content)
@@ -176,7 +176,7 @@ def test_a_damaged_record_is_refused_and_repaired_by_a_switch(box: Box) -> None:
 def test_a_slot_that_says_it_is_another_version_is_refused(box: Box) -> None:
     """version.json is not signed: what the signed file says counts."""
     version = box.install("1")
-    record = box.store.path_of(version).with_name("version.json")
+    record = box.store.path_of(version.sha256).with_name("version.json")
     record.write_text(record.read_text().replace('"name":"redness"', '"name":"caps"'))
     forged = box.store.find(version.sha256[:8])
     with pytest.raises(RefusedError, match="holds redness@1, and its record says caps@1"):
