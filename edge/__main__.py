@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NoReturn
 
 import edge
+from edge.cli.model_commands import add_model_commands, run_model_command
 from edge.cli.record_commands import add_record_commands, run_record_command
 from edge.cli.rejudge_options import add_evidence_commands
 from edge.core.errors import EXIT_INTERNAL, EdgeInspectError
@@ -79,6 +80,8 @@ def _dispatch(arguments: argparse.Namespace) -> int:
             return snapshot(arguments.config, arguments.camera, arguments.output)
         case "history" | "show" | "label" | "estimate" | "export":
             return run_record_command(arguments)
+        case "models":
+            return run_model_command(arguments)
         case "explain":
             from edge.cli.explain import explain
 
@@ -129,6 +132,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     add_record_commands(commands, config)
     add_evidence_commands(commands, config)
+    add_model_commands(commands, config)
     commands.add_parser("bench", help="measure this box")  # `main` starts it
     show = commands.add_parser("config", parents=[config], help="the configuration")
     show.add_argument("what", choices=["schema", "show"])

@@ -17,9 +17,11 @@ from edge.core.errors import EXIT_DONE
 from edge.core.percentiles import Latencies
 from edge.core.signals import listen_for_signals
 from edge.core.systemd import SystemdNotifier
+from edge.core.text import one_line
 from edge.core.threads import WATCH, start_thread
 from edge.core.verdict import Verdict
 from edge.inspection import Inspector
+from edge.models import open_store
 from edge.monitoring import (
     Components,
     Health,
@@ -40,6 +42,7 @@ from edge.pipeline import (
 )
 from edge.plant import (
     DailyEstimate,
+    ModelsService,
     PlantInterface,
     RecordsService,
     Reloader,
@@ -121,7 +124,7 @@ class Daemon:
         self._labels = Labels.beside(config.outbox.path)
         self._evidence = Evidence(config.archive, self._clock, self._labels)
         records = self._build_records(config)
-        self._local_socket = self._build_local_socket(config, records)
+        self._local_socket = self._build_local_socket(config, records, self._build_models(config))
         self._estimate = DailyEstimate(records.line_estimate, self._clock)
         self._triggers = TriggerRequests(self._cameras.trackers, self._clock)
         self._snapshots = SnapshotRequests(
@@ -216,9 +219,20 @@ class Daemon:
             self._clock.now,
         )
 
-    def _build_local_socket(self, config: Config, records: RecordsService) -> LocalSocket:
+    def _build_models(self, config: Config) -> ModelsService:
+        open_store(config).clean()
+        return ModelsService(
+            lambda: self._reload_state.config,
+            take_over=self._reload_queue.wait_for_reload,
+            running=lambda: self._model.inspector.identity.sha256,
+            note=_log_change,
+        )
+
+    def _build_local_socket(
+        self, config: Config, records: RecordsService, models: ModelsService
+    ) -> LocalSocket:
         path = LocalSocket.place(config.outbox.path, os.environ.get("RUNTIME_DIRECTORY"))
-        return LocalSocket(path, records, config.outbox.path, self._clock)
+        return LocalSocket(path, records, config.outbox.path, self._clock, models)
 
     def _build_requests(self, config: Config) -> RequestRouter:
         return RequestRouter(
@@ -376,6 +390,10 @@ class Daemon:
             log.warning("stopped, though %s did not end", ", ".join(hung))
             logging.shutdown()
             os._exit(EXIT_DONE)
+
+
+def _log_change(kind: str, by: str, before: str, after: str) -> None:
+    log.info("%s: %s → %s (asked by %s)", kind, *map(one_line, (before, after, by)))
 
 
 def _tested_inspector(config: Config, path: Path | None) -> Inspector:

@@ -126,6 +126,20 @@ class ModelStore:
             )
         return self._of_slot(record.active, name)
 
+    def version_of(self, record: NameRecord) -> Version | None:
+        """The active version of a record; None when there is none, or it is gone or damaged."""
+        if record.active is None:
+            return None
+        with contextlib.suppress(RefusedError):
+            return self._of_slot(record.active, record.name)
+        return None
+
+    def title(self, record: NameRecord) -> str:
+        """Which version a record makes the active one, for the journal."""
+        if (version := self.version_of(record)) is not None:
+            return f"{version.title} ({version.sha256[:12]})"
+        return f"{record.name}: " + ("none" if record.active is None else record.active[:12])
+
     def path_of(self, sha256: str) -> Path:
         """The model file of a version, which need not be there."""
         return self._slots / sha256 / _MODEL

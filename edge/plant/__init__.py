@@ -4,6 +4,14 @@ over the box's records."""
 from edge.plant.daily_estimate import DailyEstimate
 from edge.plant.export_formats import EXPORT_FORMATS, ExportFormat, picture_target, text_files
 from edge.plant.export_plan import ExportChoice, ExportPicture, ExportPlan, plan_export
+from edge.plant.models import (
+    ModelListing,
+    Models,
+    ModelsService,
+    RollbackRequest,
+    Switched,
+    SwitchRequest,
+)
 from edge.plant.plant import PlantInterface, VerdictDelivery
 from edge.plant.record_values import (
     Labelled,
@@ -32,6 +40,9 @@ __all__ = [
     "ExportPlan",
     "LabelRequest",
     "Labelled",
+    "ModelListing",
+    "Models",
+    "ModelsService",
     "Picture",
     "PlantInterface",
     "RecordQuery",
@@ -41,8 +52,11 @@ __all__ = [
     "Reloader",
     "Remembered",
     "RequestError",
+    "RollbackRequest",
     "Shown",
     "SnapshotRequests",
+    "SwitchRequest",
+    "Switched",
     "TriggerRequests",
     "UndoRequest",
     "UnknownRecordError",

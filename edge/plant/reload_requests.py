@@ -66,6 +66,12 @@ class ReloadQueue:
         except TriggerError as error:
             log.warning("reload: %s; this SIGHUP is ignored", error)
 
+    def wait_for_reload(self) -> None:
+        """Reloads, and returns when that is done. Raises EdgeInspectError when it is refused."""
+        answer: Future[Data] = Future()
+        self._put(answer)
+        answer.result()
+
     def get(self) -> Future[Data] | None:
         """Waits for the next request; None when closed."""
         return self._queue.get()

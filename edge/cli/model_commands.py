@@ -1,0 +1,56 @@
+"""The options of `edge-inspect models`."""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    Commands = argparse._SubParsersAction[argparse.ArgumentParser]
+
+_VERSION = "name@version, or the first 8 digits or more of the sha256"
+
+
+def add_model_commands(commands: "Commands", config: argparse.ArgumentParser) -> None:
+    """Adds the command with its own commands."""
+    models = commands.add_parser("models", help="model versions on this box: docs/models.md")
+    inner = models.add_subparsers(dest="what", required=True, metavar="COMMAND")
+    form = argparse.ArgumentParser(add_help=False)
+    form.add_argument("--json", action="store_true", help="as JSON")
+    options = [config, form]
+    inner.add_parser("list", parents=options, help="the installed versions")
+    install = inner.add_parser("install", parents=options, help="check a file and keep it")
+    install.add_argument("file", type=Path, metavar="FILE", help="a .tflite file of edge-convert")
+    for name, text in (
+        ("verify", "check an installed version, as activate does"),
+        ("activate", "judge by a version from now on"),
+        ("remove", "delete a version that is not active"),
+    ):
+        inner.add_parser(name, parents=options, help=text).add_argument(
+            "name", metavar="NAME", help=_VERSION
+        )
+    rollback = inner.add_parser(
+        "rollback", parents=options, help="judge by the version that was active before"
+    )
+    rollback.add_argument(
+        "name", nargs="?", metavar="NAME", help="of the model (default: that of model.path)"
+    )
+
+
+def run_model_command(arguments: argparse.Namespace) -> int:
+    """Runs one of them. Returns the exit code."""
+    from edge.cli import models
+
+    path, as_json = arguments.config, arguments.json
+    match arguments.what:
+        case "list":
+            return models.list_models(path, as_json=as_json)
+        case "install":
+            return models.install(path, arguments.file, as_json=as_json)
+        case "verify":
+            return models.verify(path, arguments.name, as_json=as_json)
+        case "remove":
+            return models.remove(path, arguments.name, as_json=as_json)
+        case "rollback":
+            return models.rollback(path, arguments.name, as_json=as_json)
+        case _:
+            return models.activate(path, arguments.name, as_json=as_json)

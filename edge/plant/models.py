@@ -1,0 +1,207 @@
+"""The commands over model versions. All transports and the command line call them.
+
+Installing and removing change nothing that judges. Activating switches the store's record first and
+then makes the daemon take it over; when it refuses, the record is put back.
+"""
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Protocol
+
+from pydantic import Field
+
+from edge.config import Config, names_model
+from edge.core.errors import EdgeInspectError, RefusedError
+from edge.core.record import Items, Model
+from edge.inspection import ModelFile, load_inspector
+from edge.models import ModelStore, NameRecord, Switch, Version, open_store
+from edge.pipeline import build_inspector, check_views
+
+Name = Annotated[str, Field(min_length=1, max_length=300)]
+By = Annotated[str, Field(min_length=1, max_length=100)]
+
+
+class SwitchRequest(Model):
+    """`activate`. `version`: name@version, or digits of its SHA-256."""
+
+    version: Name
+    by: By
+
+
+class RollbackRequest(Model):
+    """`rollback`. `name`: of the model; None: the one that config.yaml names."""
+
+    name: Name | None = None
+    by: By
+
+
+class Switched(Model):
+    """What a switch did. `before`: None when no version was active. `judges`: whether config.yaml
+    names this model, so that the daemon judges by `after` now, or from its next start."""
+
+    before: Version | None
+    after: Version
+    judges: bool
+
+    @property
+    def changed(self) -> bool:
+        return self.before is None or self.before.sha256 != self.after.sha256
+
+
+class NamedVersions(Model):
+    """The versions of a name."""
+
+    record: NameRecord
+    versions: Items[Version]
+
+
+class ModelListing(Model):
+    """All versions. `running`: the SHA-256 of the model that the daemon judges by; None: none
+    runs."""
+
+    names: Items[NamedVersions]
+    running: str | None = None
+
+
+class Models(Protocol):
+    """The commands that a running daemon takes part in. All raise EdgeInspectError."""
+
+    def listing(self) -> ModelListing:
+        """All versions."""
+        ...
+
+    def activate(self, request: SwitchRequest) -> Switched:
+        """Makes a version the active one of its name."""
+        ...
+
+    def rollback(self, request: RollbackRequest) -> Switched:
+        """Activates the version that was active before."""
+        ...
+
+
+class ModelsService:
+    """Safe between threads."""
+
+    def __init__(
+        self,
+        config: Callable[[], Config],
+        *,
+        take_over: Callable[[], None] = lambda: None,
+        running: Callable[[], str | None] = lambda: None,
+        note: Callable[[str, str, str, str], None] = lambda _kind, _by, _before, _after: None,
+    ) -> None:
+        """
+        config     the running one; a reload changes it
+        take_over  makes the running daemon judge by the active versions, or raises EdgeInspectError
+        running    the SHA-256 of the model that judges
+        note       enters a change into the journal: kind, who asked, before, after
+        """
+        self._config, self._take_over = config, take_over
+        self._running, self._note = running, note
+        self._switching = threading.Lock()
+
+    def listing(self) -> ModelListing:
+        """All versions."""
+        store = self._store()
+        versions = store.versions()
+        named = [
+            NamedVersions(
+                record=store.record(name),
+                versions=tuple(one for one in versions if one.name == name),
+            )
+            for name in dict.fromkeys(one.name for one in versions)
+        ]
+        return ModelListing(names=tuple(named), running=self._running())
+
+    def install(self, path: Path, by: str) -> Version:
+        """Checks a model file, and makes it a version of the store."""
+        store = self._store()
+        candidate = store.read_candidate(path)
+        self._check(store, candidate.name, candidate.file)
+        return store.install(candidate, by)
+
+    def verify(self, name: str) -> Version:
+        """Checks an installed version as `activate` does."""
+        store = self._store()
+        version = store.find(name)
+        self._check(store, version.name, store.load(version))
+        return version
+
+    def remove(self, name: str) -> Version:
+        """Deletes a version."""
+        store = self._store()
+        version = store.find(name)
+        store.remove(version)
+        return version
+
+    def activate(self, request: SwitchRequest) -> Switched:
+        """Makes a version the active one of its name."""
+        with self._switching:
+            version = self.verify(request.version)
+            store = self._store()
+            return self._taken_over(store, store.activate(version, request.by), request.by)
+
+    def rollback(self, request: RollbackRequest) -> Switched:
+        """Activates the version that was active before."""
+        with self._switching:
+            store = self._store()
+            name = request.name or self._configured_name()
+            previous = store.record(name).previous
+            if previous is not None:
+                self.verify(previous)
+            return self._taken_over(store, store.rollback(name, request.by), request.by)
+
+    def _taken_over(self, store: ModelStore, switch: Switch, by: str) -> Switched:
+        before, after = switch.before, switch.after
+        old = store.title(before)
+        if switch.changed:
+            try:
+                self._take_over()
+            except EdgeInspectError as error:
+                self._put_back(store, switch, by, error)
+                raise
+            self._note("model", by, old, store.title(after))
+        name = after.name
+        return Switched(
+            before=store.version_of(before),
+            after=store.active(name),
+            judges=self._config().model.path == Path(name),
+        )
+
+    @staticmethod
+    def _put_back(store: ModelStore, switch: Switch, by: str, error: EdgeInspectError) -> None:
+        try:
+            store.restore(switch, by)
+        except RefusedError as second:
+            raise RefusedError(
+                f"{error}; the old model judges on until the next start, but its record cannot be "
+                f"put back: {second}; activate it again"
+            ) from error
+
+    def _check(self, store: ModelStore, name: str, file: ModelFile) -> None:
+        """Golden pictures, settings, views and labels. Raises EdgeInspectError."""
+        config = self._config()
+        if config.model.path == Path(name):
+            check_views(config.cameras, build_inspector(config, None, file).input)
+        else:
+            load_inspector(file, None, config.model.interpreter).check_golden()
+        active = store.version_of(store.record(name))
+        if active is not None and set(file.labels or ()) != set(active.labels):
+            raise RefusedError(
+                f"{file.path}: has the labels {list(file.labels or ())}, and {active.title}, which "
+                f"is active, has {list(active.labels)}; a name keeps its labels: convert it with "
+                "another --model-name, and set model.path to that name"
+            )
+
+    def _configured_name(self) -> str:
+        path = self._config().model.path
+        if not names_model(path):
+            raise RefusedError(
+                f"model.path: names the file {path}, which is never switched; set it to the name "
+                "of a model (docs/models.md), or say which: edge-inspect models rollback NAME"
+            )
+        return str(path)
+
+    def _store(self) -> ModelStore:
+        return open_store(self._config())
