@@ -186,6 +186,7 @@ make_folders() {
   install -d -m 750 -o root -g $USER_NAME "$(dirname $CONFIG)"
   install -d -m 750 -o $USER_NAME -g $USER_NAME $STATE
   install -d -m 755 -o root -g root $STATE/models
+  install -d -m 2770 -o $USER_NAME -g $USER_NAME $STATE/models/versions # docs/models.md
 }
 
 # A configuration is never changed.

@@ -43,6 +43,9 @@ _NEWER = (
     "it was made by a newer edge-inspect: update this one, or convert the model with the version "
     "that runs on the box"
 )
+# The archive's comment, which ends the file: a checksum of all before it.
+_SUM_MARK = b"sha256:"
+_NO_SUM = _SUM_MARK + b"0" * 64
 _OURS = re.compile(rb"PK\x03\x04.{26}(labels\.txt|inspection\.json)", re.DOTALL)
 
 _DAMAGED = (
@@ -159,6 +162,7 @@ def parse_model_file(content: bytes, path: str) -> ModelFile:
             f"{path}: not a TFLite model (no TFL3 mark at byte 4); point model.path at a .tflite "
             "file made by edge-convert"
         )
+    _check_sum(content, path)
     if not is_intact(content):
         raise ModelError(
             f"{path}: the model is damaged or truncated (it ends after {len(content)} bytes); "
@@ -166,6 +170,8 @@ def parse_model_file(content: bytes, path: str) -> ModelFile:
         )
     sha256 = hashlib.sha256(content).hexdigest()
     packed = zipfile.is_zipfile(io.BytesIO(content))
+    if packed:
+        _refuse_cut_comment(content, path)
     members = _read_members(content, path) if packed else {}
     # A packed model without inspection.json would run as a plain one, unlike its test.
     lost = {match.decode() for match in _OURS.findall(content)} - members.keys()
@@ -205,12 +211,41 @@ def pack_model_file(
     }
     buffer = io.BytesIO(tflite)
     with zipfile.ZipFile(buffer, "a", zipfile.ZIP_DEFLATED) as archive:
+        archive.comment = _NO_SUM
         for name, data in members.items():
             info = zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0))
             info.external_attr = 0o644 << 16
             info.compress_type = zipfile.ZIP_DEFLATED
             archive.writestr(info, data)
-    return buffer.getvalue()
+    return _with_sum(buffer.getvalue())
+
+
+def _with_sum(packed: bytes) -> bytes:
+    """Fills in the checksum at the end of an archive that has room for it in its comment."""
+    body = packed[: -len(_NO_SUM)]
+    return body + _SUM_MARK + hashlib.sha256(body).hexdigest().encode()
+
+
+def _check_sum(content: bytes, path: str) -> None:
+    """Raises ModelError when the file ends with a checksum, and it is wrong. Files of earlier
+    versions have none. A flipped byte damages the mark or the digits, never both."""
+    body, mark = content[: -len(_NO_SUM)], content[-len(_NO_SUM) :]
+    digits = mark[len(_SUM_MARK) :]
+    if not mark.startswith(_SUM_MARK) and re.fullmatch(rb"[0-9a-f]{64}", digits) is None:
+        return
+    if mark != _SUM_MARK + hashlib.sha256(body).hexdigest().encode():
+        raise ModelError(
+            f"{path}: the file was changed or damaged after it was made (its checksum is wrong); "
+            "copy it again"
+        )
+
+
+def _refuse_cut_comment(content: bytes, path: str) -> None:
+    """`zipfile` reads an archive whose comment is cut off."""
+    end = content.rfind(b"PK\x05\x06")
+    size = int.from_bytes(content[end + 20 : end + 22], "little")
+    if end + 22 + size > len(content):
+        raise ModelError(f"{path}: the file is truncated (its checksum is cut off); copy it again")
 
 
 def _read_members(content: bytes, path: str) -> dict[str, bytes]:
