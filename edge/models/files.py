@@ -87,7 +87,9 @@ def locked(path: Path) -> Iterator[bool]:
 
 
 def _share(path: Path, mode: int) -> None:
-    """Gives the file its folder's group. Another user's file stays as it is."""
-    with contextlib.suppress(PermissionError):
+    """Gives the file its folder's group, and then the mode. Another user's file stays as it is. The
+    service may not change groups (docs/decisions/0028), and need not: its own is the folder's."""
+    with contextlib.suppress(OSError):
         os.chown(path, -1, path.parent.stat().st_gid)
+    with contextlib.suppress(PermissionError):
         path.chmod(mode)

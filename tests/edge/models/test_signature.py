@@ -62,6 +62,13 @@ def test_a_changed_signature_file_is_refused_in_a_sentence(data: st.DataObject) 
     assert found == Signed(PLANT.id, 7)  # padding bits of base64
 
 
+def test_a_raised_counter_is_refused() -> None:
+    """The trusted comment is signed too."""
+    text = (VECTORS / "hashed.minisig").read_bytes().replace(b"counter:7", b"counter:9")
+    with pytest.raises(RefusedError, match=r"m\.tflite\.minisig: its trusted comment was changed"):
+        verify(CONTENT, text, "m.tflite", [PLANT])
+
+
 @given(st.binary(max_size=600))
 @settings(max_examples=200, deadline=None)
 def test_random_bytes_are_no_signature(data: bytes) -> None:

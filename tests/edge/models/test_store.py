@@ -1,5 +1,6 @@
 """The model store: what installing, activating, rolling back and removing leave behind."""
 
+import os
 import resource
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -322,3 +323,16 @@ def test_a_folder_that_is_none_is_a_sentence(tmp_path: Path) -> None:
     with pytest.raises(RefusedError, match="the model store cannot be read"):
         box.install("1")
     box.store.clean()
+
+
+def test_the_folders_group_may_go_on(box: Box) -> None:
+    """Whatever the umask: a member of the group installs beside the service."""
+    old = os.umask(0o077)
+    try:
+        version = box.install("1")
+        box.store.activate(version, "kim")
+    finally:
+        os.umask(old)
+    for path in [box.folder, *box.folder.rglob("*")]:
+        wanted = 0o770 if path.is_dir() else 0o660 if path.name == "lock" else 0o640
+        assert (path.name, path.stat().st_mode & 0o777) == (path.name, wanted)
