@@ -203,7 +203,7 @@ class DrivenCamera(ABC):
         raise CameraError("this camera gives no JPEG")
 
     def take_notes(self) -> list[str]:
-        """What was odd since the last call, each a sentence for the log; the camera works."""
+        """Peculiarities since the last call, each a sentence for the log; the camera works."""
         return []
 
     @abstractmethod

@@ -36,7 +36,7 @@ class ApiClient:
     """Requests to the daemon that listens at a path."""
 
     def __init__(self, path: Path) -> None:
-        """Connects for each request anew."""
+        """Opens one connection for each request."""
         self.path = path
 
     def serves(self, outbox: Path) -> bool:

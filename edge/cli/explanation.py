@@ -22,7 +22,7 @@ from edge.models import model_path, open_store
 from edge.pipeline import view_of
 from edge.storage import EvidenceRecord
 
-_COMPARED = {  # keys of `judged_on`, and what a person calls them
+_COMPARED = {  # keys of `judged_on`, and their names for a person
     "machine": "kind of processor",
     "processor": "processor",
     "runtime": "TFLite runtime",
@@ -40,8 +40,8 @@ class Explanation:
 
     - `model`: the file that judged again, with its sha256; None: none did.
     - `again`: the new judgement; None: there is none, and `reasons` say why.
-    - `reasons`: what differs and may move a score, a sentence each.
-    - `notes`: what differs today and was not applied here.
+    - `reasons`: differences that may move a score, a sentence each.
+    - `notes`: differences of today that were not applied here.
     """
 
     record: EvidenceRecord

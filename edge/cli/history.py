@@ -1,4 +1,4 @@
-"""`edge-inspect history`: verdicts that the box remembers, newest first."""
+"""`edge-inspect history`: stored verdicts, newest first."""
 
 import csv
 import io

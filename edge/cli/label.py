@@ -1,4 +1,4 @@
-"""`edge-inspect label`: what a person says of the parts of verdicts, and how it is taken back."""
+"""`edge-inspect label`: stores a person's label of a verdict, and takes it back."""
 
 import getpass
 import os

@@ -1,4 +1,4 @@
-"""`edge-inspect show`: all that is known of one verdict, and its picture with region and score."""
+"""`edge-inspect show`: one verdict with its labels, and its picture with region and score."""
 
 import json
 from collections.abc import Iterator

@@ -170,7 +170,7 @@ class Rejudge:
         return judge_again(inspector, record, view, at).judgement
 
     def _compare_other(self, path: Path) -> Comparison:
-        """A picture of another origin: what the box says now is what was before."""
+        """A picture of another origin: the running model's verdict counts as the one before."""
         picture = open_picture(path)
         opinions = []
         for inspector, limits in ((self._now, Limits()), (self._after or self._now, self._limits)):

@@ -14,14 +14,14 @@ _WITH_PORT = re.compile(r"(\[[^\]]*\]|[^:\[\]]*):(\d+)")
 _TLS = frozenset({"mqtts", "ssl", "tls", "wss"})
 _WEBSOCKETS = frozenset({"ws", "wss"})
 _AUTHORITY = re.compile(
-    r"//(?:[^/?#]*@)?(?:[^\s/?#@:\[\]]+|\[[0-9A-Fa-f:.]+(?:%[\w.-]+)?\])(?::\d{1,5})?(?=[/?#]|$)"
+    r"//(?:[^/?#\\]*@)?(?:[^\s/?#@:\[\]%\\]+|\[[0-9A-Fa-f:.]+(?:%[\w.-]+)?\])(?::\d{1,5})?(?=[/?#]|$)"
 )
 
 
 def _check_for(key: str) -> Callable[[str], str]:
     def check(host: str) -> str:
-        """Refuses what is more than a name or an address. The sentences show no user part, which
-        may hold a password."""
+        """Refuses text that is neither a host name nor an address. The sentences show
+        no user part, because it may hold a password."""
         if _is_address(host) or (_NAME.fullmatch(host) and not host.isdigit()):
             return host
         raise PydanticCustomError("rule", "{text}", {"text": _how_to_write(host, key)})

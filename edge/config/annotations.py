@@ -15,6 +15,7 @@ from typing import Annotated
 from pydantic import AfterValidator, BaseModel, Strict, ValidationInfo
 from pydantic_core import PydanticCustomError
 
+from edge.core.regular_file import read_named
 from edge.core.text import decode_text, fault_in
 
 _CREDENTIALS = "/run/credentials/edge-inspect.service"
@@ -92,8 +93,7 @@ def _check_secret(file: Path, info: ValidationInfo) -> Path:
 def read_secret(file: Path) -> str:
     """The text of a file of a secret, as Windows or Linux writes it: without byte order mark and
     line end. Raises OSError, or ValueError when it is no text."""
-    with file.open("rb") as opened:
-        return _secret_in(opened.read(_MAX_BYTES))
+    return _secret_in(read_named(file, _MAX_BYTES))
 
 
 def _secret_in(content: bytes) -> str:
@@ -105,8 +105,7 @@ def _secret_in(content: bytes) -> str:
 
 def _content(file: Path) -> bytes:
     try:
-        with file.open("rb") as opened:
-            return opened.read(_MAX_BYTES)
+        return read_named(file, _MAX_BYTES)
     except (OSError, ValueError) as error:  # ValueError: a null byte in the path
         why = error.strerror if isinstance(error, OSError) else error
         text = f"cannot be read ({why}); check the path and permissions"

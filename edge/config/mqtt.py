@@ -1,6 +1,6 @@
 """`mqtt` in config.yaml: the brokers, the connection to them, and the names on it."""
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
 
@@ -17,6 +17,7 @@ TopicPrefix = Annotated[
     Pattern(r"[^+#/$\x00-\x1f][^+#/\x00-\x1f]*(/[^+#/\x00-\x1f]+)*", TOPIC_RULE),
     AfterValidator(typed),
 ]
+ChangingRequest = Literal["reload", "label"]
 Port = Annotated[int, Field(ge=1, le=65535)]
 WebSocketPath = Annotated[
     str, Field(max_length=256), Pattern(r"/[\x21-\x7e]*", "begin with / and hold no space")
@@ -93,6 +94,7 @@ class MqttConfig(Model):
     keepalive_s: Annotated[int, Field(ge=5, le=3600)] = 30
     replay_per_s: Annotated[float, Field(ge=0, le=100_000)] = 200.0
     max_requests_per_s: Annotated[float, Field(ge=1, le=10_000)] = 100.0
+    allow_requests: Items[ChangingRequest] = ("reload",)
     snapshots: SnapshotsConfig = SnapshotsConfig()
 
     @model_validator(mode="after")
@@ -101,13 +103,17 @@ class MqttConfig(Model):
             raise ValueError("the embedded broker speaks plain MQTT 3.1.1; remove tls and version")
         if self.embedded and (self.standby or self.transport != "tcp"):
             raise ValueError(
-                "the embedded broker stands alone and speaks TCP; remove standby and transport"
+                "the embedded broker has no standby and uses TCP; remove standby and transport"
             )
         if self.embedded and self.username is not None:
             raise ValueError("the embedded broker knows no users; remove username")
         if self.password_file is not None and self.username is None:
             raise ValueError("password_file without username; set both")
         return self
+
+    def allows(self, request: str) -> bool:
+        """Whether a client may make this request. Those that change nothing are always allowed."""
+        return request not in get_args(ChangingRequest) or request in self.allow_requests
 
     @property
     def effective_port(self) -> int:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future, InvalidStateError
 from typing import Any
 
-from edge.core.errors import EdgeInspectError, TriggerError
+from edge.core.errors import EdgeInspectError, RefusedError, TriggerError
 from edge.core.messages import to_json
 from edge.core.text import faults_of, parse_json
 from edge.core.validation import key_path
@@ -56,16 +56,18 @@ class RequestRouter:
         handlers: Mapping[str, Handler],
         reply: Callable[[str, bytes, ReplyTo | None], bool],
         rate_limit: TokenBucket,
+        is_allowed: Callable[[str], bool] = lambda _name: True,
     ) -> None:
         """
         handlers: by name of request. A handler takes the transaction and the other keys. It returns
             `data` of the answer, or its Future, or raises EdgeInspectError with the answer's error.
         reply: takes the name, the body and the request's own reply address. False: it is not sent.
+        is_allowed: whether `mqtt.allow_requests` allows the request of this name.
         """
         self.heard = self.refused = self.dropped = 0
         self._handlers = dict(handlers)
         self._reply = reply
-        self._rate_limit = rate_limit
+        self._rate_limit, self._is_allowed = rate_limit, is_allowed
 
     def handle(self, name: str, message: Received) -> None:
         """Answers one request, on the connection's thread. Raises nothing."""
@@ -124,6 +126,10 @@ class RequestRouter:
         if handler is None:
             known = ", ".join(sorted(self._handlers))
             raise TriggerError(f"unknown request {name[:64]!r}; known: {known}", "unknown")
+        if not self._is_allowed(name):
+            raise RefusedError(
+                f"request/{name} is not allowed on this box: name {name} in mqtt.allow_requests"
+            )
         return handler
 
 

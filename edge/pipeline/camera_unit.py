@@ -111,7 +111,7 @@ class CameraUnit:
             self._source.close()
 
     def reopen_pin(self) -> None:
-        """Opens the pin again after a change that was given up; logs what is in the way."""
+        """Opens the pin again after a change that was given up; a pin that fails is logged."""
         try:
             self.open_pin()
         except EdgeInspectError as error:

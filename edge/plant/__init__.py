@@ -1,5 +1,4 @@
-"""The plant: GPIO outputs, the alarm, the requests trigger, snapshot and reload, and the commands
-over the box's records."""
+"""The plant: GPIO outputs, the alarm, the requests, and the commands over the box's records."""
 
 from edge.plant.daily_estimate import DailyEstimate
 from edge.plant.export_formats import EXPORT_FORMATS, ExportFormat, picture_target, text_files
@@ -13,6 +12,7 @@ from edge.plant.models import (
     SwitchRequest,
 )
 from edge.plant.plant import PlantInterface, VerdictDelivery
+from edge.plant.record_requests import RecordRequests
 from edge.plant.record_values import (
     Labelled,
     LabelRequest,
@@ -46,6 +46,7 @@ __all__ = [
     "Picture",
     "PlantInterface",
     "RecordQuery",
+    "RecordRequests",
     "Records",
     "RecordsService",
     "ReloadQueue",

@@ -27,6 +27,7 @@ from dataclasses import dataclass
 
 from edge.plant.beta_quantile import beta_quantile
 from edge.plant.estimate_values import (
+    LOOK_NEXT,
     Escapes,
     Estimate,
     FalseRejects,
@@ -63,8 +64,8 @@ def estimate_rates(
     """Both rates of one period, and of one model version if all arguments are of that version.
 
     `passes`: sampling rate in force -> number of `pass` verdicts judged at it. `failed` and
-    `reviewed`: the parts of these verdicts; those that a person judged count as a random choice.
-    A look at a rate without passes in `passes` does not count.
+    `reviewed`: the parts of these verdicts; the labelled ones count as a random choice.
+    A look does not count when `passes` has no verdict at its rate.
     """
     strata = _strata(passes, looks)
     sampled = [one for one in strata if one.rate > 0 and one.passes > 0]
@@ -111,8 +112,8 @@ def _escapes(sampled: list[_Stratum], unsampled: int) -> tuple[Escapes, list[str
         )
     missing += [
         f"{one.passes:,} passes were judged at the sampling rate {percent(one.rate)}, and "
-        f"{one.looks} of their pictures were looked at; label at least {_MIN_LOOKS}, or take a "
-        "--since at which they were over"
+        f"{one.looks} of their pictures were looked at; label at least {_MIN_LOOKS} "
+        f"({LOOK_NEXT}), or take a --since at which they were over"
         for one in unseen
     ]
     share = goal = None

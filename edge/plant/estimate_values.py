@@ -1,7 +1,9 @@
-"""The escape and the false-reject rate as values: what was counted, and how it is printed."""
+"""The escape and the false-reject rate as values: counts, intervals and printed sentences."""
 
 from dataclasses import dataclass
 from typing import Any
+
+LOOK_NEXT = "edge-inspect history --why sample --unlabelled"  # lists the pictures to look at
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +115,7 @@ class Estimate:
             if escapes.goal is not None:
                 lines.append(
                     f"               {escapes.goal.looks:,} more looks for "
-                    f"{percent(escapes.goal.upper)}"
+                    f"{percent(escapes.goal.upper)}: {LOOK_NEXT}"
                 )
         if (found := rejects.share) is not None:
             lines.append(

@@ -1,11 +1,13 @@
-"""What must outlive a power cut: outbox, history, evidence, labels, journals of parts and items."""
+"""Data that outlive a power cut: outbox, history, evidence, labels, journals of parts and items."""
 
 from edge.storage.evidence import (
+    ArchiveCounts,
     Evidence,
     EvidenceFrame,
     EvidenceReader,
     EvidenceRecord,
     RecordSource,
+    Why,
 )
 from edge.storage.history.reader import HistoryReader
 from edge.storage.history.records import (
@@ -33,6 +35,7 @@ from edge.storage.processed_items import ProcessedItems
 from edge.storage.trigger_numbers import TriggerNumbers
 
 __all__ = [
+    "ArchiveCounts",
     "Evidence",
     "EvidenceFrame",
     "EvidenceReader",
@@ -62,6 +65,7 @@ __all__ = [
     "SendQueue",
     "TrendPoint",
     "TriggerNumbers",
+    "Why",
     "history_path",
     "label_problem",
     "outbox_in_use",

@@ -94,6 +94,8 @@ def test_a_bind_address_with_a_port() -> None:
         ("rtsp://u:a?b@host/x", "credentials_file"),
         ("http://", "needs a host, or host:port, right behind the slashes"),
         ("http://host:port/", "needs a host, or host:port, right behind the slashes"),
+        ("http://u%3Ap%40host/x", "needs a host, or host:port, right behind the slashes"),
+        ("http://host\\@p/x", "needs a host, or host:port, right behind the slashes"),
         ("http:host/x", "must begin with http://"),
         ("http://h/a b", "holds a space; write %20"),
     ],

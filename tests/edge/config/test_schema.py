@@ -123,7 +123,7 @@ def test_tls_has_its_own_port() -> None:
 def test_client_key_and_certificate_go_together() -> None:
     """A certificate without its key is refused."""
     with pytest.raises(ConfigError, match="cert and key go together"):
-        parse("mqtt: {tls: {cert: /dev/null}}")
+        parse(f"mqtt: {{tls: {{cert: {__file__}}}}}")
 
 
 def test_hash_changes_with_the_values_only() -> None:

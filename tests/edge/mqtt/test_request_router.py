@@ -32,7 +32,10 @@ class RouterWithAnswers:
         self.fault: Exception | None = None
         self.full = False
         rate_limit = TokenBucket(per_s, self.clock.tick)
-        self.requests = RequestRouter({"trigger": self._handle}, self._reply, rate_limit)
+        self.allowed = True
+        self.requests = RequestRouter(
+            {"trigger": self._handle}, self._reply, rate_limit, lambda _name: self.allowed
+        )
 
     def request(
         self, body: object, name: str = "trigger", *, retained: bool = False
@@ -203,3 +206,14 @@ def test_a_flood_of_answers_does_not_hold_verdicts_back(simulate: Simulate) -> N
     assert came.count("result") == 60
     assert came.count("trigger") == 900
     assert came[:last_verdict].count("trigger") < 60
+
+
+def test_a_request_that_is_not_allowed_is_answered() -> None:
+    """The handler is not called, and the answer names the key of config.yaml."""
+    made = RouterWithAnswers()
+    made.allowed = False
+    assert made.request({"transaction": "1"})["error"] == (
+        "request/trigger is not allowed on this box: name trigger in mqtt.allow_requests"
+    )
+    assert (made.asked, made.requests.refused) == ([], 1)
+    assert "unknown request" in made.request({"transaction": "1"}, "magic")["error"]
