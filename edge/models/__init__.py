@@ -2,14 +2,18 @@
 
 from edge.models.candidate import Candidate
 from edge.models.configured import model_path, open_store, read_model
-from edge.models.records import NameRecord, Version
+from edge.models.probation import Difference, Probation
+from edge.models.records import NameRecord, ProbationRecord, Version
 from edge.models.signature import PublicKey, Signed, read_public_key, verify
 from edge.models.store import ModelStore, Switch
 
 __all__ = [
     "Candidate",
+    "Difference",
     "ModelStore",
     "NameRecord",
+    "Probation",
+    "ProbationRecord",
     "PublicKey",
     "Signed",
     "Switch",

@@ -12,7 +12,9 @@ parts that change during the probation look like a changed model.
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Self
+
+from edge.models.records import ProbationRecord
 
 FIRST_LOOK = 25  # parts; each later look is at twice as many
 _NEGLIGIBLE = 1e-17  # a term of a sum, relative to the sum
@@ -73,21 +75,15 @@ class Probation:
                 self.hits[rate] = self.hits.get(rate, 0) + 1
         return self._look() if self.seen in self._looks() else None
 
-    def to_dict(self) -> dict[str, Any]:
-        """The whole state, as JSON holds it, so that a restart goes on."""
-        return {
-            "past": {name: [one.hits, one.parts] for name, one in self.past.items()},
-            "parts": self.parts,
-            "false_returns": self.false_returns,
-            "seen": self.seen,
-            "hits": dict(self.hits),
-        }
-
     @classmethod
-    def from_dict(cls, state: Mapping[str, Any]) -> Self:
-        """From `to_dict`."""
-        past = {name: Share(*counts) for name, counts in state["past"].items()}
-        return cls(past, state["parts"], state["false_returns"], state["seen"], state["hits"])
+    def of(cls, record: ProbationRecord) -> Self:
+        """As a record says. A rate without a hit in the past is in `past_hits` too."""
+        past = {name: Share(hits, record.past_parts) for name, hits in record.past_hits.items()}
+        return cls(past, record.parts, record.false_returns, record.seen, dict(record.hits))
+
+    def noted_in(self, record: ProbationRecord) -> ProbationRecord:
+        """The record with these counts."""
+        return record.replace(seen=self.seen, hits=dict(self.hits))
 
     def _looks(self) -> list[int]:
         looks, parts = [self.parts], FIRST_LOOK

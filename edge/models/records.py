@@ -21,6 +21,7 @@ NAME_RULE = "be 1 to 48 letters, digits, '.', '_' or '-', and begin with a lette
 ModelName = Annotated[str, Pattern(_NAME, NAME_RULE)]
 Sha256 = Annotated[str, Pattern("[0-9a-f]{64}", "be 64 hexadecimal digits")]
 Counter = Annotated[int, Field(ge=0)]
+Count = Annotated[int, Field(ge=0)]
 
 
 def is_model_name(text: str) -> bool:
@@ -86,6 +87,7 @@ class NameRecord(_Stored):
     - `previous`: the one that `rollback` activates.
     - `counter`: the highest of any version that was active or removed.
     - `at`, `by`: of the last switch.
+    - `on_probation`: the active version is new and may be sent back: edge/models/probation.py.
     """
 
     schema_: Annotated[Literal["edge-inspect/model-name/1"], Field(alias="schema")] = (
@@ -97,3 +99,30 @@ class NameRecord(_Stored):
     counter: Counter = 0
     at: str = ""
     by: str = ""
+    on_probation: bool = False
+
+
+class ProbationRecord(_Stored):
+    """The probation of an active version, so that a restart goes on.
+
+    - `sha256`, `at`: the version, and the time of the switch that began it.
+    - `past_parts`, `past_hits`: verdicts of the version before, and how many of each rate.
+    - `slow_ms`: from here on a verdict counts as slow; None: unknown.
+    - `reason`: why the version goes back.
+    """
+
+    schema_: Annotated[Literal["edge-inspect/model-probation/1"], Field(alias="schema")] = (
+        "edge-inspect/model-probation/1"
+    )
+    name: ModelName
+    sha256: Sha256
+    at: str
+    state: Literal["running", "passed", "returning", "returned"] = "running"
+    parts: Count
+    false_returns: Annotated[float, Field(gt=0, lt=1)]
+    past_parts: Count
+    past_hits: dict[str, Count]
+    slow_ms: float | None = None
+    seen: Count = 0
+    hits: Annotated[dict[str, Count], Field(default_factory=dict)]
+    reason: str | None = None

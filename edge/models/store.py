@@ -2,6 +2,7 @@
 
     slots/<sha256>/   model.tflite, its signature, and version.json
     names/<name>.json the active and the previous version of a name
+    probation/<name>.json the counts of a new version; only the daemon writes it
     staging/          what is being written; it does not count
     lock              held by the one process that changes something
 
@@ -23,7 +24,13 @@ from edge.core.text import one_line, typed
 from edge.inspection import ModelFile
 from edge.models import files
 from edge.models.candidate import Candidate, verified
-from edge.models.records import NAME_RULE, NameRecord, Version, is_model_name
+from edge.models.records import (
+    NAME_RULE,
+    NameRecord,
+    ProbationRecord,
+    Version,
+    is_model_name,
+)
 from edge.models.signature import MAX_BYTES, SUFFIX, PublicKey
 
 MAX_MODEL = 128 * 2**20  # bytes; the daemon has 1 GB for all its memory
@@ -219,13 +226,12 @@ class ModelStore:
         with self._changing("activated"):
             version = self._of_slot(version.sha256, version.name)
             before = self._record_or_new(version.name)
-            return self._write_switch(before, version.sha256, by)
+            return self._write_switch(before, version.sha256, by, on_probation=True)
 
-    def restore(self, switch: Switch, by: str) -> None:
+    def restore(self, switch: Switch) -> None:
         """Takes a switch back. Raises RefusedError."""
         with self._changing("taken back"):
-            before = switch.before
-            self._write(before.replace(at=rfc3339(self._now()), by=by))
+            self._write(switch.before)
 
     def rollback(self, name: str, by: str) -> Switch:
         """Activates the version that was active before. Raises RefusedError."""
@@ -235,7 +241,8 @@ class ModelStore:
                 raise RefusedError(
                     f"{name}: no version was active before; activate one by its name@version"
                 )
-            return self._write_switch(before, self._of_slot(before.previous, name).sha256, by)
+            previous = self._of_slot(before.previous, name).sha256
+            return self._write_switch(before, previous, by, on_probation=False)
 
     def remove(self, version: Version) -> None:
         """Deletes a version. Raises RefusedError for the active one."""
@@ -253,6 +260,24 @@ class ModelStore:
             files.flush_folder(self._slots)
             files.remove_tree(trash)
 
+    def probation(self, name: str) -> ProbationRecord | None:
+        """The last probation of a name; None: there was none, or its file is damaged."""
+        with contextlib.suppress(FileNotFoundError, RefusedError):
+            return ProbationRecord.load(self._probation / f"{name}.json")
+        return None
+
+    def save_probation(self, record: ProbationRecord) -> None:
+        """Without the lock: a command that installs must not stop the counts. Raises
+        RefusedError."""
+        try:
+            files.make_folder(self._probation)
+            files.replace(self._probation / f"{record.name}.json", record.data())
+        except OSError as error:
+            raise RefusedError(
+                f"{self._probation}: the probation of {record.name} cannot be written "
+                f"({error.strerror}); make room, or check the folder's owner (docs/models.md)"
+            ) from error
+
     def clean(self) -> None:
         """Deletes what a killed process left. Raises nothing: another process may be at work."""
         with contextlib.suppress(RefusedError), self._changing("cleaned", create=False):
@@ -265,6 +290,10 @@ class ModelStore:
     @property
     def _names(self) -> Path:
         return self.folder / "names"
+
+    @property
+    def _probation(self) -> Path:
+        return self.folder / "probation"
 
     @property
     def _staging(self) -> Path:
@@ -299,7 +328,9 @@ class ModelStore:
         installed = [one.counter for one in self.versions() if one.name == name]
         return max([self._record_or_new(name).counter, *installed])
 
-    def _write_switch(self, before: NameRecord, sha256: str, by: str) -> Switch:
+    def _write_switch(
+        self, before: NameRecord, sha256: str, by: str, *, on_probation: bool
+    ) -> Switch:
         if before.active == sha256:
             return Switch(before, before)
         after = before.replace(
@@ -308,6 +339,7 @@ class ModelStore:
             counter=self._highest_counter(before.name),
             at=rfc3339(self._now()),
             by=by,
+            on_probation=on_probation and before.active is not None,
         )
         self._write(after)
         return Switch(before, after)

@@ -159,7 +159,7 @@ class ModelsService:
             try:
                 self._take_over()
             except EdgeInspectError as error:
-                self._put_back(store, switch, by, error)
+                self._put_back(store, switch, error)
                 raise
             self._note("model", by, old, store.title(after))
         name = after.name
@@ -170,9 +170,9 @@ class ModelsService:
         )
 
     @staticmethod
-    def _put_back(store: ModelStore, switch: Switch, by: str, error: EdgeInspectError) -> None:
+    def _put_back(store: ModelStore, switch: Switch, error: EdgeInspectError) -> None:
         try:
-            store.restore(switch, by)
+            store.restore(switch)
         except RefusedError as second:
             raise RefusedError(
                 f"{error}; the old model judges on until the next start, but its record cannot be "

@@ -1,13 +1,12 @@
 """The probation of a new version: what it sends back, and how often by mistake."""
 
-import json
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from edge.models import ProbationRecord
 from edge.models.probation import Probation, Share, chance_of_fewer, chance_of_more
 
 FALSE_RETURNS = 0.01
@@ -78,12 +77,20 @@ def test_the_difference_says_what_and_how_much() -> None:
 @given(st.lists(st.booleans(), max_size=120), st.integers(0, 119))
 @settings(max_examples=60, deadline=None)
 def test_a_restart_goes_on_with_the_same_counts(errors: list[bool], restart: int) -> None:
-    """The state goes through JSON in the middle."""
-    past = {"error": Share(10, 1000)}
-    whole, broken = Probation(past, 100, 0.05), Probation(past, 100, 0.05)
+    """The state goes through its record in the middle."""
+    record = ProbationRecord(
+        name="redness",
+        sha256="0" * 64,
+        at="2026-12-01T06:00:00.000Z",
+        parts=100,
+        false_returns=0.05,
+        past_parts=1000,
+        past_hits={"error": 10},
+    )
+    whole, broken = Probation.of(record), Probation.of(record)
     for number, error in enumerate(errors):
         if number == restart:
-            broken = Probation.from_dict(json.loads(json.dumps(broken.to_dict())))
+            broken = Probation.of(ProbationRecord.read(broken.noted_in(record).to_dict()))
         rates = ["error"] if error else []
         assert whole.count(rates) == broken.count(rates)
     assert whole == broken

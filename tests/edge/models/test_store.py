@@ -10,7 +10,7 @@ import pytest
 from nacl.signing import SigningKey
 
 from edge.core.errors import EdgeInspectError, ModelError, RefusedError
-from edge.models import ModelStore, Version
+from edge.models import ModelStore, ProbationRecord, Version
 from edge.models.files import locked
 from tests.support.model_versions import version_of_redness, write_version
 from tests.support.models import MODELS
@@ -96,9 +96,40 @@ def test_a_switch_can_be_taken_back(box: Box) -> None:
     first, second = box.install("1"), box.install("2")
     box.store.activate(first, "kim")
     switch = box.store.activate(second, "kim")
-    box.store.restore(switch, "kim")
+    box.store.restore(switch)
     assert box.store.active("redness") == first
-    assert box.store.record("redness").previous is None
+    assert box.store.record("redness") == switch.before
+
+
+def test_only_a_new_version_with_one_before_it_is_on_probation(box: Box) -> None:
+    """Not the first, for there is none to go back to, and not one that a rollback brought back."""
+    first, second = box.install("1"), box.install("2")
+    assert not box.store.activate(first, "kim").after.on_probation
+    assert box.store.activate(second, "kim").after.on_probation
+    assert not box.store.rollback("redness", "kim").after.on_probation
+
+
+def test_a_probation_survives_a_restart(box: Box) -> None:
+    """Its record is kept by name; a damaged one counts as none, so that the counts begin again."""
+    version = box.install("1")
+    assert box.store.probation("redness") is None
+    record = ProbationRecord(
+        name="redness",
+        sha256=version.sha256,
+        at="2026-12-01T06:00:00.000Z",
+        parts=200,
+        false_returns=0.01,
+        past_parts=1000,
+        past_hits={"pass": 900, "error": 0},
+        slow_ms=12.5,
+        seen=30,
+        hits={"pass": 28},
+    )
+    box.store.save_probation(record)
+    assert box.store_of(10).probation("redness") == record
+    path = box.folder / "probation" / "redness.json"
+    path.write_bytes(path.read_bytes()[:40])
+    assert box.store.probation("redness") is None
 
 
 def test_names_do_not_disturb_each_other(box: Box) -> None:
