@@ -124,5 +124,5 @@ class ProbationRecord(_Stored):
     past_hits: dict[str, Count]
     slow_ms: float | None = None
     seen: Count = 0
-    hits: Annotated[dict[str, Count], Field(default_factory=dict)]
+    hits: dict[str, Count] = Field(default_factory=dict)
     reason: str | None = None
