@@ -33,7 +33,11 @@ MODELS = [
     ),
     Breakage(
         "a version that a rollback brought back is on probation",
-        Edit("edge.models.store:ModelStore.rollback", "on_probation=False", "on_probation=True"),
+        Edit(
+            "edge.models.store:ModelStore.rollback",
+            "self._write_switch(before, previous, by, on_probation=False)",
+            "self._write_switch(before, previous, by, on_probation=True)",
+        ),
         "tests/edge/models/test_store.py",
     ),
 ]
