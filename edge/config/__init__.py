@@ -4,6 +4,8 @@ from edge.config.annotations import read_secret
 from edge.config.diff import ConfigDiff, ReloadState, diff_configs
 from edge.config.loader import key_position, load_config
 from edge.config.mqtt import MqttConfig, SnapshotsConfig, TLSConfig
+from edge.config.recipe_merge import for_recipe
+from edge.config.recipes import RecipeConfig
 from edge.config.schema import (
     ArchiveConfig,
     CameraConfig,
@@ -22,12 +24,14 @@ __all__ = [
     "ConfigDiff",
     "HistoryConfig",
     "MqttConfig",
+    "RecipeConfig",
     "ReloadState",
     "SnapshotsConfig",
     "TLSConfig",
     "TriggerConfig",
     "WebConfig",
     "diff_configs",
+    "for_recipe",
     "key_position",
     "load_config",
     "mask_credentials",

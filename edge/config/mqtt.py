@@ -35,6 +35,9 @@ MqttVersion = Annotated[
 ]
 
 
+ChangingRequest = Literal["reload", "recipe"]  # those that change what the box does
+
+
 class SnapshotsConfig(Model):
     """`mqtt.snapshots`: which pictures go to the broker.
 
@@ -76,7 +79,8 @@ class BrokerConfig(Model):
 
 
 class MqttConfig(Model):
-    """The brokers, in the order of the attempts, and this box's names."""
+    """The brokers, in the order of the attempts, and this box's names. `allow_requests`: which
+    changing requests the broker's clients may make."""
 
     host: Annotated[Host, NeedsRestart(embedded=True)] = "127.0.0.1"
     port: Annotated[Port | None, NeedsRestart(embedded=True)] = None
@@ -94,6 +98,7 @@ class MqttConfig(Model):
     replay_per_s: Annotated[float, Field(ge=0, le=100_000)] = 200.0
     max_requests_per_s: Annotated[float, Field(ge=1, le=10_000)] = 100.0
     snapshots: SnapshotsConfig = SnapshotsConfig()
+    allow_requests: Items[ChangingRequest] = ("reload",)
 
     @model_validator(mode="after")
     def _check_together(self) -> Self:

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, ConfigDict, Field, ValidationInfo, model_validator
 
@@ -19,6 +19,7 @@ from edge.config.annotations import (
     kinds_of,
 )
 from edge.config.mqtt import TOPIC_RULE, MqttConfig, Port
+from edge.config.recipes import MAX_RECIPES, RecipeConfig
 from edge.config.trigger import AlarmConfig, GpioOutputsConfig, StationOutputsConfig, TriggerConfig
 from edge.core.record import Items, Model, Pattern
 from edge.core.terms import Durability, LogLevel, OutputKind, Runtime, Scaling
@@ -62,8 +63,22 @@ def _check_source(source: str, info: ValidationInfo) -> str:
     return f"{kind}:{folder / rest}" if kind in _ITEM_KINDS and folder is not None else source
 
 
+def _optional(*keys: str) -> ConfigDict:
+    """For editors: these keys may be absent, because the loader fills them in."""
+
+    def relax(schema: dict[str, Any]) -> None:
+        schema["required"] = [key for key in schema.get("required", ()) if key not in keys]
+        if not schema["required"]:
+            del schema["required"]
+
+    return ConfigDict(json_schema_extra=relax)
+
+
 class ModelConfig(Model):
-    """The model and its runtime."""
+    """The model and its runtime. `recipes_mb`: how much memory the models of all recipes may take,
+    in MB; those that do not fit are loaded when they are chosen."""
+
+    model_config = _optional("path")
 
     path: ConfigPath
     interpreter: Runtime = "auto"
@@ -75,6 +90,7 @@ class ModelConfig(Model):
     output: OutputKind | None = None
     scaling: Scaling | None = None
     check_pictures: ConfigPath | None = None
+    recipes_mb: Annotated[float, Field(ge=1, le=1_000_000)] = 256.0
 
 
 class TrustConfig(Model):
@@ -283,14 +299,21 @@ class LogConfig(Model):
     level: LogLevel = "info"
 
 
+def _top_level(schema: dict[str, Any]) -> None:
+    """For editors: the reader drops keys that begin with x-, and fills `model` in when every recipe
+    names its own."""
+    schema["patternProperties"] = {"^x-": {}}
+    schema["required"] = [key for key in schema["required"] if key != "model"]
+
+
 class Config(Model):
     """The whole file. Only `station`, `model.path` and one camera are required."""
 
-    # The reader drops these keys; editors must accept them.
-    model_config = ConfigDict(json_schema_extra={"patternProperties": {"^x-": {}}})
+    model_config = ConfigDict(json_schema_extra=_top_level)
 
     station: Annotated[TopicLevel, NeedsRestart()]
     model: ModelConfig
+    recipes: Annotated[Items[RecipeConfig], Field(max_length=MAX_RECIPES)] = ()
     cameras: Annotated[Items[CameraConfig], Field(min_length=1)]
     decision: DecisionConfig = DecisionConfig()
     mqtt: MqttConfig = MqttConfig()
