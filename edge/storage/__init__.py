@@ -1,5 +1,7 @@
-"""What must outlive a power cut: outbox, history, evidence, labels, journals of parts and items."""
+"""What must outlive a power cut: outbox, history, evidence, labels, the current recipes,
+and the journals of changes, parts and items."""
 
+from edge.storage.current_recipes import CurrentRecipes
 from edge.storage.evidence import (
     Evidence,
     EvidenceFrame,
@@ -18,6 +20,14 @@ from edge.storage.history.records import (
     history_path,
 )
 from edge.storage.history.writer import HistoryWriter
+from edge.storage.journal import (
+    ChainReport,
+    Change,
+    Journal,
+    JournalEntry,
+    read_journal,
+    verify_journal,
+)
 from edge.storage.labels import Label, LabelAction, Labels, label_problem
 from edge.storage.outbox.ownership import require_ours
 from edge.storage.outbox.reader import OutboxReader
@@ -33,6 +43,9 @@ from edge.storage.processed_items import ProcessedItems
 from edge.storage.trigger_numbers import TriggerNumbers
 
 __all__ = [
+    "ChainReport",
+    "Change",
+    "CurrentRecipes",
     "Evidence",
     "EvidenceFrame",
     "EvidenceReader",
@@ -44,6 +57,8 @@ __all__ = [
     "HistorySettings",
     "HistoryStats",
     "HistoryWriter",
+    "Journal",
+    "JournalEntry",
     "Label",
     "LabelAction",
     "Labels",
@@ -65,5 +80,7 @@ __all__ = [
     "history_path",
     "label_problem",
     "outbox_in_use",
+    "read_journal",
     "require_ours",
+    "verify_journal",
 ]
