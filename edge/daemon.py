@@ -11,7 +11,7 @@ from pathlib import Path
 import cv2
 
 from edge.capture import OpenCamera
-from edge.config import Config, ReloadState
+from edge.config import Config, ReloadState, may_request
 from edge.core.clock import Clock, StopEvent
 from edge.core.errors import EXIT_DONE
 from edge.core.percentiles import Latencies
@@ -31,29 +31,38 @@ from edge.monitoring import (
 from edge.mqtt import DeliveryService, RequestRouter, TokenBucket
 from edge.pipeline import (
     Pipeline,
+    RecipeModels,
+    RecipeSelection,
     RunningCameras,
     RunningModel,
     build_inspector,
     build_judge,
+    build_judges,
     check_views,
     verdicts_for_open_parts,
 )
 from edge.plant import (
     DailyEstimate,
     PlantInterface,
+    RecipeChanges,
+    RecipeRequests,
+    RecipeStatus,
     RecordsService,
     Reloader,
     ReloadQueue,
     SnapshotRequests,
     TriggerRequests,
     VerdictDelivery,
+    event_body,
 )
 from edge.reload import HttpServer, Reconfiguration, judge_for_web
 from edge.storage import (
+    CurrentRecipes,
     Evidence,
     HistoryReader,
     HistorySettings,
     HistoryWriter,
+    Journal,
     Labels,
     PartJournal,
     TriggerNumbers,
@@ -95,7 +104,8 @@ class Daemon:
         self._session = uuid.uuid4().hex
         self._supervisor_stop = StopEvent()  # set last: the supervisor also watches the shutdown
         self._notifier = SystemdNotifier()
-        self._model = RunningModel(_tested_inspector(config, path))
+        self._current_recipes = CurrentRecipes(config.outbox.path)
+        self._model = self._load_models(config, path)
         self._cameras, self._latencies = RunningCameras(), Latencies()
         self._progress = Progress()
         self._reload_state, self._reload_queue = ReloadState(config), ReloadQueue()
@@ -118,12 +128,27 @@ class Daemon:
         )
         undo.callback(self._trigger_numbers.close)
         self._unjudged = self._recover_parts(config)
+        publisher = self._delivery.publisher
+        self._journal = Journal.beside(
+            config.outbox.path, self._clock.now, lambda one: publisher.event(event_body(one))
+        )
+        self._recipe_changes = RecipeChanges(self._current_recipes, self._journal, self._model)
+        undo.callback(self._current_recipes.close)
+        self._selection = RecipeSelection(
+            self._model.recipes.names,
+            self._current_recipes,
+            self._clock,
+            self._recipe_changes.changed,
+        )
         self._labels = Labels.beside(config.outbox.path)
         self._evidence = Evidence(config.archive, self._clock, self._labels)
         records = self._build_records(config)
         self._local_socket = self._build_local_socket(config, records)
         self._estimate = DailyEstimate(records.line_estimate, self._clock)
         self._triggers = TriggerRequests(self._cameras.trackers, self._clock)
+        self._recipe_requests = RecipeRequests(
+            self._selection, self._recipe_changes, self._cameras.readers.keys
+        )
         self._snapshots = SnapshotRequests(
             self._cameras.readers, self._evidence, self._delivery.pictures, self._clock
         )
@@ -145,7 +170,11 @@ class Daemon:
             undo.callback(self._web.close)
         self._reconfiguration = self._build_reconfiguration(path)
         self._reloader = Reloader(
-            self._reload_queue, self._reload_state, self._reconfiguration, self._notifier
+            self._reload_queue,
+            self._reload_state,
+            self._reconfiguration,
+            self._notifier,
+            self._journal,
         )
         self._status.announce_info()
 
@@ -181,6 +210,21 @@ class Daemon:
             "supervisor", partial(self._supervisor.run, self._supervisor_stop)
         )
         threads["reload"] = start_thread("reload", self._reloader.run)
+        threads["recipes"] = start_thread(
+            "recipes", partial(self._recipe_changes.run, self._pipeline.load_recipe), vital=False
+        )
+
+    def _load_models(self, config: Config, path: Path | None) -> RunningModel:
+        """Loads and checks the model of the common part and those of all recipes."""
+        inspector, current = _tested_inspector(config, path), self._current_recipes
+        recipes = RecipeModels(config, inspector, path, in_use=lambda: current.all().values())
+        if recipes.names:
+            usable = len(recipes.names) - len(recipes.faults)
+            log.info(
+                "recipes: %d of %d can be used, %d loaded, %.1f MB each worker",
+                *(usable, len(recipes.names), len(recipes.loaded), recipes.bytes / 1e6),
+            )
+        return RunningModel(inspector, recipes)
 
     def _build_part_journal(self, config: Config) -> PartJournal:
         return PartJournal.beside(config.outbox.path, os.environ.get("RUNTIME_DIRECTORY"))
@@ -202,10 +246,12 @@ class Daemon:
     def _recover_parts(self, config: Config) -> list[Verdict]:
         """The verdicts of parts that a killed process left open. Runs before the pipeline exists,
         because its pins may announce new parts at once."""
-        judge = build_judge(
-            config, self._model.inspector, self._clock, None, latencies=self._latencies
+        new_judge = partial(
+            build_judge, clock=self._clock, deadline_ms=None, latencies=self._latencies
         )
-        return verdicts_for_open_parts(self._part_journal, self._delivery.rows, judge, self._clock)
+        recipes = self._model.recipes
+        judges = build_judges(config, self._model.inspector, recipes, recipes.loaded, new_judge)
+        return verdicts_for_open_parts(self._part_journal, self._delivery.rows, judges, self._clock)
 
     def _build_records(self, config: Config) -> RecordsService:
         return RecordsService(
@@ -224,11 +270,13 @@ class Daemon:
         return RequestRouter(
             {
                 "trigger": self._triggers.handle,
+                "recipe": self._recipe_requests.handle,
                 "snapshot": self._snapshots.handle,
                 "reload": self._reload_queue.handle,
             },
             self._delivery.publisher.reply,
             TokenBucket(config.mqtt.max_requests_per_s, self._clock.tick),
+            lambda name: may_request(self._reload_state.config.mqtt, name),
         )
 
     def _build_plant(self, config: Config) -> PlantInterface:
@@ -253,6 +301,7 @@ class Daemon:
             parts_changed=self._plant.wake,
             processed_items=self._delivery.receipts,
             open_camera=open_camera,
+            selection=self._selection,
             latencies=self._latencies,
         )
 
@@ -274,6 +323,7 @@ class Daemon:
             WATCH,
             self._local_socket,
             self._estimate,
+            RecipeStatus(self._selection, self._model, self._current_recipes, self._journal),
         )
 
     def _build_health(self, config: Config, components: Components) -> Health:
@@ -316,12 +366,14 @@ class Daemon:
             self._clock,
             self._triggers,
             camera_for=camera_for,
+            choose_recipe=self._recipe_requests.handle,
         )
 
     def _build_reconfiguration(self, path: Path | None) -> Reconfiguration:
         return Reconfiguration(
             path=path,
             model=self._model,
+            selection=self._selection,
             pipeline=self._pipeline,
             plant=self._plant,
             delivery=self._delivery,
@@ -349,6 +401,7 @@ class Daemon:
         if self._web is not None:
             self._web.close()
         self._local_socket.close()
+        self._recipe_changes.close()
         self._history.close()
         self._evidence.close()
         self._plant.release()
@@ -361,11 +414,13 @@ class Daemon:
             threads["reload"].join(_RELOAD_S)
         self._local_socket.join(_JOIN_S)
         self._evidence.join(_JOIN_S)
-        if "history" in threads:
-            threads["history"].join(_JOIN_S)
+        for name in ("history", "recipes"):
+            if name in threads:
+                threads[name].join(_JOIN_S)
         self._delivery.close()
         self._part_journal.close()
         self._trigger_numbers.close()
+        self._current_recipes.close()
         return hung + [name for name, thread in threads.items() if thread.is_alive()]
 
     @staticmethod

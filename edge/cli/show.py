@@ -85,7 +85,7 @@ def _result_lines(result: dict[str, Any]) -> Iterator[tuple[str, str]]:
     if model is not None:
         yield "model", f"{model['name']} {model['version']}, sha256 {model['sha256']}"
     if (recipe := result.get("recipe")) is not None:
-        yield "recipe", f"{recipe['number']} {recipe['name']}"
+        yield "recipe", f"{recipe['number']} {recipe['name'] or '(not in config.yaml)'}"
     frame, took = result["frame"], result["latency_ms"]
     inference = "" if took["inference"] is None else f", of it inference {took['inference']:g} ms"
     size = f"{frame['width']}×{frame['height']}, number {frame['seq']}"

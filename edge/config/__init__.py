@@ -3,14 +3,15 @@
 from edge.config.annotations import read_secret
 from edge.config.diff import ConfigDiff, ReloadState, diff_configs
 from edge.config.loader import key_position, load_config
-from edge.config.mqtt import MqttConfig, SnapshotsConfig, TLSConfig
-from edge.config.recipe_merge import for_recipe
+from edge.config.mqtt import MqttConfig, SnapshotsConfig, TLSConfig, may_request
+from edge.config.recipe_merge import for_recipe, model_file
 from edge.config.recipes import RecipeConfig
 from edge.config.schema import (
     ArchiveConfig,
     CameraConfig,
     Config,
     HistoryConfig,
+    TrustConfig,
     WebConfig,
 )
 from edge.config.trigger import AlarmConfig, TriggerConfig
@@ -29,11 +30,14 @@ __all__ = [
     "SnapshotsConfig",
     "TLSConfig",
     "TriggerConfig",
+    "TrustConfig",
     "WebConfig",
     "diff_configs",
     "for_recipe",
     "key_position",
     "load_config",
     "mask_credentials",
+    "may_request",
+    "model_file",
     "read_secret",
 ]

@@ -1,6 +1,6 @@
 """`mqtt` in config.yaml: the brokers, the connection to them, and the names on it."""
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
 
@@ -36,6 +36,11 @@ MqttVersion = Annotated[
 
 
 ChangingRequest = Literal["reload", "recipe"]  # those that change what the box does
+
+
+def may_request(config: "MqttConfig", name: str) -> bool:
+    """Whether the broker's clients may make the request of this name."""
+    return name not in get_args(ChangingRequest) or name in config.allow_requests
 
 
 class SnapshotsConfig(Model):

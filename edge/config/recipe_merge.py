@@ -1,6 +1,7 @@
 """Merges a recipe over the common part of config.yaml, and finds the mistakes of all recipes."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TypeVar
 
 import pydantic
@@ -17,6 +18,11 @@ def for_recipe(config: Config, number: int) -> Config:
     """The whole configuration while a recipe is current, without the list of recipes. Raises
     KeyError for a number that config.yaml does not have."""
     return _merged(config, {one.number: one for one in config.recipes}[number])
+
+
+def model_file(config: Config, path: Path) -> Path:  # noqa: ARG001  names come with edge.models
+    """The file that `model.path`, or `model` of a recipe, names."""
+    return path
 
 
 def _merged(config: Config, recipe: RecipeConfig) -> Config:

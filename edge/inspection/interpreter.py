@@ -21,6 +21,9 @@ _MODULES = {
 class Classifier(Protocol):
     """A model as the inspector uses it; tests judge without a real one."""
 
+    @property
+    def memory_bytes(self) -> int: ...
+
     def __call__(self, picture: NDArray[np.uint8]) -> NDArray[np.float32]: ...
 
     def clone(self) -> "Classifier": ...
@@ -77,6 +80,7 @@ class TFLiteClassifier:
             plain=plain,
             scaling=scaling,
         )
+        self._bytes = len(model)
         self.runtime, module = runtime_module(runtime)
         chosen = {}
         if kernels == "built-in":
@@ -109,6 +113,14 @@ class TFLiteClassifier:
             )
         _check_output(self._out, name)
         self.filling = _filling(self._in, name, scaling) if plain else None
+
+    @property
+    def memory_bytes(self) -> int:
+        """About how much memory the runtime takes: its copy of the model, the kernels' packed
+        weights, and its tensors."""
+        tensors = self._tflite.get_tensor_details()
+        arena: int = sum(int(np.prod(t["shape"])) * np.dtype(t["dtype"]).itemsize for t in tensors)
+        return self._bytes + arena
 
     def clone(self) -> "TFLiteClassifier":
         """Loads the model again, for another thread. Raises ModelError."""

@@ -56,16 +56,18 @@ class RequestRouter:
         handlers: Mapping[str, Handler],
         reply: Callable[[str, bytes, ReplyTo | None], bool],
         rate_limit: TokenBucket,
+        allows: Callable[[str], bool] = lambda _name: True,
     ) -> None:
         """
         handlers: by name of request. A handler takes the transaction and the other keys. It returns
             `data` of the answer, or its Future, or raises EdgeInspectError with the answer's error.
+        allows: whether mqtt.allow_requests permits a request of this name.
         reply: takes the name, the body and the request's own reply address. False: it is not sent.
         """
         self.heard = self.refused = self.dropped = 0
         self._handlers = dict(handlers)
         self._reply = reply
-        self._rate_limit = rate_limit
+        self._rate_limit, self._allows = rate_limit, allows
 
     def handle(self, name: str, message: Received) -> None:
         """Answers one request, on the connection's thread. Raises nothing."""
@@ -124,6 +126,12 @@ class RequestRouter:
         if handler is None:
             known = ", ".join(sorted(self._handlers))
             raise TriggerError(f"unknown request {name[:64]!r}; known: {known}", "unknown")
+        if not self._allows(name):
+            raise TriggerError(
+                f"request/{name} is not allowed on this box; name {name} in mqtt.allow_requests of "
+                "config.yaml, and let the broker's ACL say who may publish it",
+                "unknown",
+            )
         return handler
 
 

@@ -1,10 +1,13 @@
-"""The plant: GPIO outputs, the alarm, the requests trigger, snapshot and reload, and the commands
-over the box's records."""
+"""The plant: GPIO outputs, the alarm, the requests trigger, recipe, snapshot and reload, and the
+commands over the box's records."""
 
 from edge.plant.daily_estimate import DailyEstimate
 from edge.plant.export_formats import EXPORT_FORMATS, ExportFormat, picture_target, text_files
 from edge.plant.export_plan import ExportChoice, ExportPicture, ExportPlan, plan_export
 from edge.plant.plant import PlantInterface, VerdictDelivery
+from edge.plant.recipe_changes import RecipeChanges
+from edge.plant.recipe_requests import RecipeRequests
+from edge.plant.recipe_status import RecipeStatus, event_body
 from edge.plant.record_values import (
     Labelled,
     LabelRequest,
@@ -34,6 +37,9 @@ __all__ = [
     "Labelled",
     "Picture",
     "PlantInterface",
+    "RecipeChanges",
+    "RecipeRequests",
+    "RecipeStatus",
     "RecordQuery",
     "Records",
     "RecordsService",
@@ -47,6 +53,7 @@ __all__ = [
     "UndoRequest",
     "UnknownRecordError",
     "VerdictDelivery",
+    "event_body",
     "picture_target",
     "plan_export",
     "read_request",

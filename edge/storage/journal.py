@@ -53,6 +53,12 @@ class JournalEntry:
     after: Any
     previous: str
 
+    @property
+    def hash(self) -> str:
+        """The SHA-256 of its line, which the next line holds. Who keeps it can find later that the
+        file was written anew."""
+        return hashlib.sha256(self.line()).hexdigest()
+
     def line(self) -> bytes:
         """As the file holds it, with the line end."""
         return to_json({"schema": SCHEMA, **asdict(self)}) + b"\n"
@@ -149,7 +155,7 @@ class Journal:
                 entry = JournalEntry(
                     at, one.kind, one.by, one.subject, one.before, one.after, previous
                 )
-                previous = hashlib.sha256(entry.line()).hexdigest()
+                previous = entry.hash
                 entries.append(entry)
             data = b"".join(entry.line() for entry in entries)
             os.ftruncate(file, end)  # a torn line: its change was never confirmed

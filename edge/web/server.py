@@ -1,10 +1,11 @@
-"""The HTTP server: POST /predict and /trigger, GET /healthz and /metrics."""
+"""The HTTP server: POST /predict, /trigger and /recipe, GET /healthz and /metrics."""
 
 import hmac
 import re
 import threading
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, Any
 
 from edge.config import WebConfig, read_secret
 from edge.core.clock import Clock
@@ -21,7 +22,7 @@ from edge.core.image import examine_picture
 from edge.core.messages import sent_body, stored_body
 from edge.core.text import escape, typed
 from edge.monitoring import Health, prometheus_text
-from edge.mqtt import TokenBucket, parse_request
+from edge.mqtt import Data, TokenBucket, parse_request
 from edge.pipeline import Judge
 from edge.plant import TriggerRequests
 
@@ -44,6 +45,8 @@ if TYPE_CHECKING:
 _THREADS = 4
 _TRIGGERS_PER_S = 100
 _TRIGGER_BYTES = 16_384
+_LOADING_S = 30.0  # for the model of a recipe
+ChooseRecipe = Callable[[str | None, Mapping[str, Any], str], Future[Data]]
 _STATUS_OF: dict[TriggerRefusal, int] = {
     "malformed": 400,
     "unknown": 404,
@@ -69,6 +72,7 @@ class WebServer:
         triggers: TriggerRequests,
         *,
         camera_for: Callable[[str | None], str],
+        choose_recipe: ChooseRecipe,
     ) -> None:
         """Binds the port. Raises EdgeInspectError when it is in use.
 
@@ -76,9 +80,10 @@ class WebServer:
         triggers    for /trigger
         camera_for  the camera whose settings judge a picture, by the name that the client sent;
                     raises RefusedError
+        choose_recipe  for /recipe, as `RecipeRequests.handle`
         """
         self._health, self._clock, self._triggers = health, clock, triggers
-        self._judging = judge, camera_for
+        self._judging, self._choose_recipe = (judge, camera_for), choose_recipe
         self._trigger_bucket = TokenBucket(_TRIGGERS_PER_S, clock.tick)
         self._judge_lock = threading.Lock()
         self._seq = 0
@@ -89,6 +94,7 @@ class WebServer:
         rules = [
             Rule("/predict", methods=["POST"], endpoint=self._predict),
             Rule("/trigger", methods=["POST"], endpoint=self._trigger),
+            Rule("/recipe", methods=["POST"], endpoint=self._recipe),
             Rule("/healthz", methods=["GET"], endpoint=self._healthz),
             Rule("/metrics", methods=["GET"], endpoint=self._metrics),
         ]
@@ -167,6 +173,21 @@ class WebServer:
             return json_answer(self._triggers.handle(transaction, fields), 202)
         except TriggerError as error:
             return json_answer({"error": str(error)}, _STATUS_OF[error.kind])
+
+    def _recipe(self, request: Request) -> Response:
+        """200 when the recipe can judge; its parts get `error` until then."""
+        _refuse_parameters(request)
+        body = request.stream.read(_TRIGGER_BYTES + 1)
+        if not self._trigger_bucket.take():
+            return json_answer({"error": f"more than {_TRIGGERS_PER_S} requests a second"}, 429)
+        try:
+            transaction, fields = parse_request(body, needs_transaction=False)
+            return json_answer(self._choose_recipe(transaction, fields, "http").result(_LOADING_S))
+        except TriggerError as error:
+            return json_answer({"error": str(error)}, _STATUS_OF[error.kind])
+        except TimeoutError:
+            text = f"its model is not loaded after {_LOADING_S:g} s; see the log"
+            return json_answer({"error": text}, 503)
 
     def _healthz(self, _request: Request) -> Response:
         snapshot = self._health.report().body

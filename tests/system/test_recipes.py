@@ -1,0 +1,101 @@
+"""Recipes, end to end: a real broker, a real daemon, and a PLC that changes products."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edge.storage import read_journal, verify_journal
+from tests.support.plant import BASE, Daemon, Plant
+from tests.support.schemas import validator
+from tests.support.waiting import wait_until
+from tests.system.conftest import MakeDaemon
+
+pytestmark = pytest.mark.broker
+TRIGGER = {"kind": "request", "deadline_ms": 30_000, "queue": 50}
+
+
+@pytest.fixture
+def two_products(make_daemon: MakeDaemon, redness_model: Path) -> Daemon:
+    """A box with the recipes 1 and 2, of which 2 rejects nearly everything."""
+    recipes = [
+        {"number": 1, "name": "cap", "decision": {"reject_at": 1.0, "review_from": 1.0}},
+        {
+            "number": 2,
+            "name": "lid",
+            "model": str(redness_model),
+            "decision": {"reject_at": 0.0, "review_from": 0.0},
+            "cameras": {"top": {"view": {"rotate": 180}}},
+        },
+    ]
+    return make_daemon(
+        "test:",
+        mqtt={"allow_requests": ["recipe"]},
+        fps=50,
+        width=64,
+        height=48,
+        trigger=TRIGGER,
+        sections={"recipes": recipes},
+    )
+
+
+def ask(plant: Plant, name: str, **body: Any) -> dict[str, Any]:
+    """Sends a request and waits for its answer, which is valid."""
+    before = len(plant.bodies(f"response/{name}"))
+    plant.publish(f"{BASE}/request/{name}", json.dumps({"transaction": "t", **body}).encode())
+    wait_until(lambda: len(plant.bodies(f"response/{name}")) > before, f"answer to {name}")
+    answer = plant.bodies(f"response/{name}")[-1]
+    validator("response").validate(answer)
+    return answer
+
+
+def test_products_change_between_parts(two_products: Daemon, plant: Plant) -> None:
+    """None chosen: not healthy, and `error`. Then each part has the recipe that it asked for, the
+    choice survives `kill -9`, and each change is an event and a line of the journal."""
+    two_products.start()
+    plant.wait_for_state("online")
+    wait_until(lambda: plant.bodies("health") != [], "health")
+    assert plant.bodies("health")[-1]["healthy"] is False
+    refused = ask(plant, "trigger", camera="top", part="P0")
+    assert "no recipe is chosen" in refused["error"]
+    chosen = ask(plant, "recipe", camera="top", recipe=1, by="anna")
+    assert chosen["data"]["recipe"] == {"number": 1, "name": "cap"}
+    ask(plant, "trigger", transaction="a", part="P1")
+    ask(plant, "trigger", transaction="b", part="P2", recipe=2)
+    ask(plant, "trigger", transaction="c", part="P3")
+    unknown = ask(plant, "trigger", transaction="d", part="P4", recipe=9)
+    assert "recipe 9 is not in config.yaml (recipes: 1, 2)" in unknown["error"]
+    results = {one["part"]: one for one in plant.wait_for_results(5).values()}
+    assert {part: (one["verdict"], one["recipe"]) for part, one in results.items()} == {
+        "P0": ("error", None),
+        "P1": ("pass", {"number": 1, "name": "cap"}),
+        "P2": ("fail", {"number": 2, "name": "lid"}),
+        "P3": ("fail", {"number": 2, "name": "lid"}),
+        "P4": ("error", {"number": 9, "name": None}),
+    }
+    ask(plant, "recipe", camera="top", recipe=2)
+    two_products.kill()
+    two_products.start()
+    plant.wait_for_state("online", "offline", "online")
+    ask(plant, "trigger", transaction="e", part="P5")
+    results = {one["part"]: one for one in plant.wait_for_results(6).values()}
+    assert results["P5"]["recipe"] == {"number": 2, "name": "lid"}
+    assert two_products.stop() == 0
+    changes = [(one["before"], one["after"]) for one in plant.bodies("event")]
+    numbers = [(b and b["number"], a["number"]) for b, a in changes]
+    assert numbers == [(None, 1), (1, 2), (2, 9), (9, 2)]
+    for body in plant.bodies("event"):
+        validator("event").validate(body)
+    journal = two_products.outbox.with_name("journal.jsonl")
+    assert next(one["by"] for one in read_journal(journal)) == "mqtt: anna"
+    assert (verify_journal(journal).entries, verify_journal(journal).problem) == (4, None)
+
+
+def test_recipes_are_off_unless_config_allows_them(make_daemon: MakeDaemon, plant: Plant) -> None:
+    """By default the broker's clients may not change the recipe."""
+    daemon = make_daemon("test:", trigger=TRIGGER)
+    daemon.start()
+    plant.wait_for_state("online")
+    answer = ask(plant, "recipe", camera="top", recipe=1)
+    assert "name recipe in mqtt.allow_requests" in answer["error"]
