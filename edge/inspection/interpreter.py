@@ -2,6 +2,7 @@
 
 import importlib
 import math
+from collections.abc import Sequence
 from functools import partial
 from typing import Any, Protocol
 
@@ -49,7 +50,8 @@ _SIGN = np.uint8(0x80)
 class TFLiteClassifier:
     """A loaded model: one picture in, one row of numbers out. Not thread-safe.
 
-    `shape` is the input's (height, width, channels), `outputs` the length of the output row.
+    `shape` is the input's (height, width, channels), `outputs` the length of the output row,
+    `memory_bytes` about how much memory the runtime takes: its copy of the model, and its tensors.
     """
 
     def __init__(
@@ -80,7 +82,6 @@ class TFLiteClassifier:
             plain=plain,
             scaling=scaling,
         )
-        self._bytes = len(model)
         self.runtime, module = runtime_module(runtime)
         chosen = {}
         if kernels == "built-in":
@@ -113,14 +114,7 @@ class TFLiteClassifier:
             )
         _check_output(self._out, name)
         self.filling = _filling(self._in, name, scaling) if plain else None
-
-    @property
-    def memory_bytes(self) -> int:
-        """About how much memory the runtime takes: its copy of the model, the kernels' packed
-        weights, and its tensors."""
-        tensors = self._tflite.get_tensor_details()
-        arena: int = sum(int(np.prod(t["shape"])) * np.dtype(t["dtype"]).itemsize for t in tensors)
-        return self._bytes + arena
+        self.memory_bytes = len(model) + _tensor_bytes(self._tflite.get_tensor_details())
 
     def clone(self) -> "TFLiteClassifier":
         """Loads the model again, for another thread. Raises ModelError."""
@@ -144,6 +138,11 @@ class TFLiteClassifier:
             scale, zero = self._out["quantization"]
             row = (row.astype(np.float32) - zero) * scale
         return np.asarray(row, np.float32)
+
+
+def _tensor_bytes(tensors: Sequence[dict[str, Any]]) -> int:
+    """The size of all tensors, weights included."""
+    return sum(math.prod(map(int, t["shape"])) * np.dtype(t["dtype"]).itemsize for t in tensors)
 
 
 def _filling(tensor: dict[str, Any], name: str, scaling: Scaling | None) -> InputFilling:

@@ -203,7 +203,7 @@ def build_judges(
         new_judge(config, common),
         {n: recipe_judge(whole, recipes, n, one, new_judge) for n, one in loaded.items()},
         recipes.names,
-        lambda number: recipes.why_unusable(number) or "its model was unloaded; choose it again",
+        lambda number: recipes.why_unusable(number) or f"recipe {number} is being loaded",
     )
 
 
