@@ -61,7 +61,7 @@ class RequestRouter:
         """
         handlers: by name of request. A handler takes the transaction and the other keys. It returns
             `data` of the answer, or its Future, or raises EdgeInspectError with the answer's error.
-        allows: whether mqtt.allow_requests permits a request of this name.
+        allows: whether mqtt.allow_requests permits a request, or a key of one, of this name.
         reply: takes the name, the body and the request's own reply address. False: it is not sent.
         """
         self.heard = self.refused = self.dropped = 0
@@ -79,7 +79,9 @@ class RequestRouter:
         transaction: str | None = None
         try:
             transaction, fields = parse_request(message.body, needs_transaction=True)
-            data = self._handler(name, retained=message.retained)(transaction, fields)
+            handler = self._handler(name, retained=message.retained)
+            self._check_allowed(name, *fields)  # a trigger that names a recipe changes it too
+            data = handler(transaction, fields)
             if isinstance(data, Future):
                 data.add_done_callback(
                     lambda done: self._answer(to, transaction, result_or_error(done))
@@ -126,13 +128,17 @@ class RequestRouter:
         if handler is None:
             known = ", ".join(sorted(self._handlers))
             raise TriggerError(f"unknown request {name[:64]!r}; known: {known}", "unknown")
-        if not self._allows(name):
-            raise TriggerError(
-                f"request/{name} is not allowed on this box; name {name} in mqtt.allow_requests of "
-                "config.yaml, and let the broker's ACL say who may publish it",
-                "unknown",
-            )
         return handler
+
+    def _check_allowed(self, *names: str) -> None:
+        for name in names:
+            if not self._allows(name):
+                raise TriggerError(
+                    f"{name}: not allowed over MQTT on this box; name {name} in "
+                    "mqtt.allow_requests of config.yaml, and let the broker's ACL say who may "
+                    "publish it",
+                    "unknown",
+                )
 
 
 def settle(answer: Future[Data], result: Data | EdgeInspectError) -> None:

@@ -7,7 +7,7 @@ import contextlib
 import logging
 import queue
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any
@@ -65,21 +65,25 @@ class RecipeChanges:
             while found[-1] is not None and len(found) < _MOST:
                 found.append(self._queue.get_nowait())
         changes = [one for one in found if isinstance(one, RecipeChange)]
+        is_open = found[-1] is not None
         if changes:
             self._store.flush()
-            self._journal.add_all([self._entry(one) for one in changes])
-        is_open = found[-1] is not None
+        if is_open:
+            self._load([one.after for one in changes], load)
         for one in found:
-            if isinstance(one, RecipeChange) and is_open:
-                self._load(one.after, load)
-            elif isinstance(one, _Question):
+            if isinstance(one, _Question):
                 self._settle(one)
+        self._journal.add_all([self._entry(one) for one in changes])
         return is_open
 
-    def _load(self, number: int, load: Callable[[int], None]) -> None:
+    def _load(self, numbers: Sequence[int], load: Callable[[int], None]) -> None:
+        """Loads those that are not in memory."""
+        for number in dict.fromkeys(numbers):
+            if not self._model.recipes.need(number):
+                self._load_one(number, load)
+
+    def _load_one(self, number: int, load: Callable[[int], None]) -> None:
         recipes = self._model.recipes
-        if recipes.need(number):
-            return
         name = recipes.names[number]
         usual = recipes.load_s.get(number)
         guess = "" if usual is None else f"; the last time it took {usual * 1000:.0f} ms"

@@ -50,14 +50,14 @@ class RecordPair:
     def flush(self) -> None:
         """Returns when the last record is on the disk. Raises OSError."""
         if self._file is not None:
-            os.fsync(self._file)
+            os.fdatasync(self._file)  # records are overwritten in place: no metadata changes
 
     def close(self) -> None:
         """Flushes as far as the disk permits, and closes the file."""
         if self._file is None:
             return
         with contextlib.suppress(OSError):
-            os.fsync(self._file)
+            os.fdatasync(self._file)
         os.close(self._file)
         self._file = None
 

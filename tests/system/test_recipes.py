@@ -97,5 +97,6 @@ def test_recipes_are_off_unless_config_allows_them(make_daemon: MakeDaemon, plan
     daemon = make_daemon("test:", trigger=TRIGGER)
     daemon.start()
     plant.wait_for_state("online")
-    answer = ask(plant, "recipe", camera="top", recipe=1)
-    assert "name recipe in mqtt.allow_requests" in answer["error"]
+    for name in ("recipe", "trigger"):
+        answer = ask(plant, name, camera="top", recipe=1)
+        assert "name recipe in mqtt.allow_requests" in answer["error"]

@@ -32,7 +32,9 @@ class RouterWithAnswers:
         self.fault: Exception | None = None
         self.full = False
         rate_limit = TokenBucket(per_s, self.clock.tick)
-        self.requests = RequestRouter({"trigger": self._handle}, self._reply, rate_limit)
+        self.requests = RequestRouter(
+            {"trigger": self._handle}, self._reply, rate_limit, lambda name: name != "recipe"
+        )
 
     def request(
         self, body: object, name: str = "trigger", *, retained: bool = False
@@ -203,3 +205,13 @@ def test_a_flood_of_answers_does_not_hold_verdicts_back(simulate: Simulate) -> N
     assert came.count("result") == 60
     assert came.count("trigger") == 900
     assert came[:last_verdict].count("trigger") < 60
+
+
+def test_what_config_does_not_allow_is_refused_by_name() -> None:
+    """Also a trigger that names a recipe, because it changes the recipe too."""
+    box = RouterWithAnswers()
+    answer = box.request({"transaction": "1", "recipe": 7})
+    assert answer["status"] == "error"
+    assert "recipe: not allowed over MQTT on this box; name recipe in mqtt" in answer["error"]
+    assert box.asked == []
+    assert box.request({"transaction": "1"})["status"] == "ok"
