@@ -128,27 +128,14 @@ class Daemon:
         )
         undo.callback(self._trigger_numbers.close)
         self._unjudged = self._recover_parts(config)
-        publisher = self._delivery.publisher
-        self._journal = Journal.beside(
-            config.outbox.path, self._clock.now, lambda one: publisher.event(event_body(one))
-        )
-        self._recipe_changes = RecipeChanges(self._current_recipes, self._journal, self._model)
+        self._build_recipes(config)
         undo.callback(self._current_recipes.close)
-        self._selection = RecipeSelection(
-            self._model.recipes.names,
-            self._current_recipes,
-            self._clock,
-            self._recipe_changes.changed,
-        )
         self._labels = Labels.beside(config.outbox.path)
         self._evidence = Evidence(config.archive, self._clock, self._labels)
         records = self._build_records(config)
         self._local_socket = self._build_local_socket(config, records)
         self._estimate = DailyEstimate(records.line_estimate, self._clock)
         self._triggers = TriggerRequests(self._cameras.trackers, self._clock)
-        self._recipe_requests = RecipeRequests(
-            self._selection, self._recipe_changes, self._cameras.readers.keys
-        )
         self._snapshots = SnapshotRequests(
             self._cameras.readers, self._evidence, self._delivery.pictures, self._clock
         )
@@ -177,6 +164,23 @@ class Daemon:
             self._journal,
         )
         self._status.announce_info()
+
+    def _build_recipes(self, config: Config) -> None:
+        """The journal, the current recipes and their requests."""
+        publisher = self._delivery.publisher
+        self._journal = Journal.beside(
+            config.outbox.path, self._clock.now, lambda one: publisher.event(event_body(one))
+        )
+        self._recipe_changes = RecipeChanges(self._current_recipes, self._journal, self._model)
+        self._selection = RecipeSelection(
+            self._model.recipes.names,
+            self._current_recipes,
+            self._clock,
+            self._recipe_changes.changed,
+        )
+        self._recipe_requests = RecipeRequests(
+            self._selection, self._recipe_changes, self._cameras.readers.keys
+        )
 
     def run(self) -> int:
         """Runs until SIGTERM or SIGINT. Returns the exit code. Raises EdgeInspectError when a

@@ -98,13 +98,7 @@ class TFLiteClassifier:
                 f"{name}: {self.runtime} cannot load it ({reason}); "
                 "use a .tflite file with one input and one output, made by edge-convert"
             ) from error
-        shape = tuple(int(n) for n in self._in["shape"])
-        if len(shape) != 4 or shape[0] != 1 or shape[3] not in (1, 3):
-            raise ModelError(
-                f"{name}: its input has shape {list(shape)}, a picture classifier has "
-                "[1, height, width, 1 or 3]; use a model made by edge-convert"
-            )
-        self.shape = shape[1], shape[2], shape[3]
+        self.shape = _picture_shape(self._in, name)
         self.outputs = int(self._out["shape"][-1])
         known = (np.uint8, np.int8, np.float32, *((np.int16,) if plain else ()))
         if self._in["dtype"] not in known:
@@ -138,6 +132,17 @@ class TFLiteClassifier:
             scale, zero = self._out["quantization"]
             row = (row.astype(np.float32) - zero) * scale
         return np.asarray(row, np.float32)
+
+
+def _picture_shape(tensor: dict[str, Any], name: str) -> tuple[int, int, int]:
+    """Height, width and channels of the input. Raises ModelError when it takes no picture."""
+    shape = tuple(int(n) for n in tensor["shape"])
+    if len(shape) != 4 or shape[0] != 1 or shape[3] not in (1, 3):
+        raise ModelError(
+            f"{name}: its input has shape {list(shape)}, a picture classifier has "
+            "[1, height, width, 1 or 3]; use a model made by edge-convert"
+        )
+    return shape[1], shape[2], shape[3]
 
 
 def _tensor_bytes(tensors: Sequence[dict[str, Any]]) -> int:

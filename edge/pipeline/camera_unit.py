@@ -68,15 +68,7 @@ class CameraUnit:
         self.tracker: PartTracker | None = None
         self._demand: DemandGate | None = None
         if config.trigger.announces:
-            self.tracker = PartTracker(
-                config.id,
-                config.trigger,
-                clock,
-                on_accepted=lambda part: note_part(part, recipes.crop(part.recipe).verdicts),
-                on_change=self._on_parts_changed,
-                next_number=partial(next_number, config.id),
-                recipes=recipes,
-            )
+            self.tracker = self._new_tracker(note_part, next_number)
             self._demand = DemandGate(self._wants_pictures)
         self.reader: Reader = Reader(
             config,
@@ -165,6 +157,20 @@ class CameraUnit:
     def _run(self) -> None:
         self._go.wait()
         self.reader.run()
+
+    def _new_tracker(
+        self, note_part: Callable[[Part, int], None], next_number: Callable[[str], int]
+    ) -> PartTracker:
+        recipes, name = self.recipes, self.config.id
+        return PartTracker(
+            name,
+            self.config.trigger,
+            self._clock,
+            on_accepted=lambda part: note_part(part, recipes.crop(part.recipe).verdicts),
+            on_change=self._on_parts_changed,
+            next_number=partial(next_number, name),
+            recipes=recipes,
+        )
 
     def _on_parts_changed(self) -> None:
         """The camera may have to decode again, the worker has another deadline, and the output
