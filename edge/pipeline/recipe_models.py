@@ -95,8 +95,8 @@ class RecipeModels:
 
     @property
     def bytes(self) -> int:
-        """How much memory the loaded models take for one worker."""
-        return _bytes_of(self.loaded.values())
+        """How much memory the loaded models take for one worker, beside the common one."""
+        return self._bytes_of(self.loaded.values())
 
     def known(self) -> list[tuple[Inspector, Config]]:
         """All that is loaded, each with its merged configuration."""
@@ -156,13 +156,19 @@ class RecipeModels:
     def _make_room(self, wanted: int) -> list[int]:
         keep = {wanted, *self._in_use()}
         unloaded = []
-        for number in list(self._loaded):
-            if _bytes_of(self._loaded.values()) <= self._budget:
+        for number, one in list(self._loaded.items()):
+            if self._bytes_of(self._loaded.values()) <= self._budget:
                 break
-            if number not in keep:
+            if number not in keep and one.classify is not self._common.classify:
                 del self._loaded[number]
                 unloaded.append(number)
         return unloaded
+
+    def _bytes_of(self, inspectors: Collection[Inspector]) -> int:
+        """Shared models count once, and the common one not at all: it is loaded in any case."""
+        sizes = {id(one.classify): one.memory_bytes for one in inspectors}
+        sizes.pop(id(self._common.classify), None)
+        return sum(sizes.values())
 
 
 def clones(inspectors: Mapping[int, Inspector]) -> dict[int, Inspector]:
@@ -213,11 +219,6 @@ def recipe_judge(
     """The judge of one recipe. `config_hash`: of the whole file."""
     recipe = RecipeIdentity(number, recipes.names[number])
     return new_judge(recipes.merged(number), inspector, recipe=recipe, config_hash=config_hash)
-
-
-def _bytes_of(inspectors: Collection[Inspector]) -> int:
-    """Shared models count once."""
-    return sum({id(one.classify): one.memory_bytes for one in inspectors}.values())
 
 
 def _copies(config: Config) -> int:

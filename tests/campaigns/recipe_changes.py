@@ -9,13 +9,16 @@ model and thresholds of that recipe. Exit code 1 when one does not, when a part 
 two, when an unknown recipe gives another verdict than `error`, or when the 99th percentile of a
 change of a loaded recipe is 50 ms or more.
 
-Prints the times from `request/recipe` to its answer, which comes after fsync.
+Prints the times from `request/recipe` to its answer, which comes when the change is on the disk.
+With `--model FILE` it also measures copies of that model: the memory of each further recipe, and
+the time of a change when the budget has room for half of them.
 """
 
 import argparse
 import json
 import random
 import shutil
+import socket
 import sys
 import tempfile
 import threading
@@ -77,6 +80,7 @@ class Line:
         client.max_inflight_messages_set(1000)
         client.on_message = self._on_message
         client.on_subscribe = lambda *_: ready.set()
+        client.on_socket_open = _set_nodelay
         client.connect("127.0.0.1", port)
         client.loop_start()
         client.subscribe([(f"{BASE}/result", 1), (f"{BASE}/response/#", 1), (f"{BASE}/status", 1)])
@@ -100,11 +104,25 @@ class Line:
             self.changed.notify_all()
 
 
+def _set_nodelay(_client: object, _data: object, sock: Any) -> None:
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
 class Campaign:
     """One daemon with four recipes, and a line that changes products."""
 
-    def __init__(self, folder: Path, port: int, products: list[Product], recipes_mb: float) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        port: int,
+        products: list[Product],
+        recipes_mb: float,
+        plain: dict[str, Any] | None = None,
+    ) -> None:
+        """`plain`: what config.yaml says of the models; None: what tests/models needs."""
         self.products = products
+        folder.mkdir(exist_ok=True)
+        said = {"labels": ["ok", "red"], "scaling": "0-1"} if plain is None else plain
         trigger = {"kind": "request", "deadline_ms": 20_000, "queue": 60}
         self.daemon = Daemon(
             folder,
@@ -112,9 +130,8 @@ class Campaign:
                 "station": "line1",
                 "model": {
                     "path": str(products[0].model),
-                    "labels": ["ok", "red"],
-                    "scaling": "0-1",
                     "recipes_mb": recipes_mb,
+                    **said,
                 },
                 "decision": {"reject_at": 0.5},
                 "recipes": [one.section() for one in products],
@@ -142,6 +159,12 @@ class Campaign:
         if not self.line.wait(lambda: "online" in self.line.answered):
             raise SystemExit(f"recipe_changes: the daemon does not start\n{self.daemon.log}")
         self._number = 0
+
+    @property
+    def pid(self) -> int:
+        """The process of the daemon."""
+        assert self.daemon.process is not None
+        return self.daemon.process.pid
 
     def choose(self, camera: str, number: int) -> str:
         """Requests a recipe. Returns the transaction."""
@@ -253,6 +276,31 @@ def products(folder: Path) -> list[Product]:
     return found
 
 
+def measure_model(folder: Path, port: int, model: Path, rng: random.Random) -> None:
+    """Prints memory and times with copies of a model."""
+    before, copies = 0.0, []
+    for number in range(1, 5):
+        copy = folder / f"copy{number}.tflite"
+        shutil.copy(model, copy)
+        copies.append(Product(number, copy.stem, copy, 0.5))
+        campaign = Campaign(folder / f"memory{number}", port, copies, 256, plain={})
+        found = pss_mb(campaign.pid)
+        campaign.close()
+        more = "" if number == 1 else f", {found - before:+.1f} MB"
+        print(f"{number} recipes of {model.stat().st_size / 1e6:.2f} MB: PSS {found:.1f} MB{more}")
+        before = found
+    for budget, name in ((256, "change, all are loaded"), (1, "change, loaded on demand")):
+        campaign = Campaign(folder / f"budget{budget}", port, copies, budget, plain={})
+        summary(name, campaign.switch_times(100, rng))
+        campaign.close()
+
+
+def pss_mb(pid: int) -> float:
+    """The proportional memory of a process."""
+    text = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii")
+    return next(int(line.split()[1]) for line in text.splitlines() if line.startswith("Pss:")) / 1e3
+
+
 def summary(name: str, values: list[float]) -> float:
     """Prints the distribution, and returns the 99th percentile."""
     p50, p99 = np.percentile(values, [50, 99])
@@ -265,11 +313,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n\n")[0])
     parser.add_argument("--changes", type=int, default=5000, help="(default 5000)")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--model", type=Path, help="also measure copies of this model file")
     parser.add_argument("--any-speed", action="store_true", help="the times do not count")
     arguments = parser.parse_args()
     rng = random.Random(arguments.seed)
     with tempfile.TemporaryDirectory() as folder:
-        broker = Mosquitto(Path(folder) / "broker")
+        broker = Mosquitto(Path(folder) / "broker", "set_tcp_nodelay true")
         broker.start()
         try:
             campaign = Campaign(Path(folder), broker.port, products(Path(folder)), 256)
@@ -281,6 +330,8 @@ def main() -> int:
                 campaign.close()
             report = verify_journal(campaign.daemon.outbox.with_name("journal.jsonl"))
             print(f"journal: {report.entries} entries, {report.problem or 'the chain is whole'}")
+            if arguments.model:
+                measure_model(Path(folder), broker.port, arguments.model, rng)
         finally:
             broker.close()
     fast = p99 < _LIMIT_MS or arguments.any_speed
