@@ -84,7 +84,7 @@ class Line:
         client.connect("127.0.0.1", port)
         client.loop_start()
         client.subscribe([(f"{BASE}/result", 1), (f"{BASE}/response/#", 1), (f"{BASE}/status", 1)])
-        assert ready.wait(10)
+        assert ready.wait(_ANSWER_S)
         return client
 
     def wait(self, condition: Any, seconds: float = _ANSWER_S) -> bool:
@@ -318,7 +318,8 @@ def main() -> int:
     arguments = parser.parse_args()
     rng = random.Random(arguments.seed)
     with tempfile.TemporaryDirectory() as folder:
-        broker = Mosquitto(Path(folder) / "broker", "set_tcp_nodelay true")
+        options = "allow_anonymous true", "set_tcp_nodelay true"
+        broker = Mosquitto(Path(folder) / "broker", *options)
         broker.start()
         try:
             campaign = Campaign(Path(folder), broker.port, products(Path(folder)), 256)
