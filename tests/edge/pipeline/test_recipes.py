@@ -1,7 +1,6 @@
 """Parts and recipes: each verdict belongs to the recipe that its part asked for, or is `error`."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,6 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
-from numpy.typing import NDArray
 
 from edge.config import Config, for_recipe
 from edge.config.loader import parse_config
@@ -21,7 +19,6 @@ from edge.core.part import Part, PartFrame
 from edge.core.verdict import RecipeIdentity, Verdict
 from edge.core.view import ViewConfig
 from edge.inspection import Inspector, ViewCrop
-from edge.inspection.interpreter import Classifier
 from edge.pipeline.build import build_inspector
 from edge.pipeline.camera_recipes import CameraRecipes, CameraSettings
 from edge.pipeline.frame_inspector import CameraProfile
@@ -34,6 +31,7 @@ from edge.pipeline.recipe_selection import NothingStored, RecipeSelection
 from edge.pipeline.worker import InspectionWorker
 from tests.support.clock import FakeClock
 from tests.support.frames import solid
+from tests.support.heavy_model import build_heavy_inspector
 from tests.support.models import MODELS
 from tests.support.scripted_model import ScriptedModel, Sink, inspector_with
 
@@ -252,22 +250,6 @@ def test_a_recipe_that_was_unloaded_gives_an_error() -> None:
     assert [(v.verdict, v.reason) for v in box.verdicts] == [("error", "gone")]
 
 
-class Heavy:
-    """A classifier that takes a megabyte."""
-
-    def __init__(self, classify: Classifier) -> None:
-        self._classify = classify
-        self.memory_bytes = 1_000_000
-
-    def __call__(self, picture: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """As the other one."""
-        return self._classify(picture)
-
-    def clone(self) -> "Heavy":
-        """As the other one."""
-        return Heavy(self._classify.clone())
-
-
 class Builds:
     """Builds heavy models, and counts them."""
 
@@ -277,8 +259,7 @@ class Builds:
     def __call__(self, config: Config, file: Path | None) -> Inspector:
         """As `build_inspector`."""
         self.paths.append(config.model.path.name)
-        inspector = build_inspector(config, file)
-        return replace(inspector, classify=Heavy(inspector.classify))
+        return build_heavy_inspector(config, file)
 
 
 def models(config: Config, used: Mapping[str, int] | None = None) -> tuple[RecipeModels, Builds]:
