@@ -127,7 +127,7 @@ def _parser() -> argparse.ArgumentParser:
         "--camera", metavar="ID", help="the camera whose view cuts the pictures, when views differ"
     )
     snapshot = commands.add_parser(
-        "snapshot", parents=[config], help="what a camera sees, with the region drawn in"
+        "snapshot", parents=[config], help="a picture of a camera, with the region drawn in"
     )
     snapshot.add_argument("--camera", metavar="ID", help="the camera, when there are several")
     snapshot.add_argument(

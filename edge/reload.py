@@ -13,6 +13,7 @@ from typing import Protocol
 from edge.config import Config, ConfigDiff, key_position, load_config
 from edge.core.clock import Clock, StopEvent
 from edge.core.errors import ConfigError, EdgeInspectError
+from edge.core.regular_file import read_named
 from edge.inspection import Inspector
 from edge.monitoring import StationStatus, Supervisor
 from edge.mqtt import DeliveryService
@@ -92,7 +93,7 @@ class Reconfiguration:
         """Applies all changes, or none.
 
         First everything that can fail is built beside what runs. Then one step replaces it, while
-        the inspection workers pause between two frames. What comes after that cannot fail the
+        the inspection workers pause between two frames. The steps after that cannot fail the
         reload. After an exception the old configuration runs as before.
         """
         stop, after = self._stop, ExitStack()
@@ -175,10 +176,10 @@ class Reconfiguration:
 
     @staticmethod
     def _end(replaced: ExitStack) -> None:
-        """Ends what was replaced. Raises nothing: the new configuration runs already."""
+        """Ends the replaced components. Raises nothing: the new configuration runs already."""
         try:
             replaced.close()
-        except Exception:  # outermost: a fault here must not refuse what is done
+        except Exception:  # outermost: a fault here must not refuse a change that is done
             log.exception("reload: unexpected fault while the old components end")
 
     def _new_inspector(self, config: Config, changes: ConfigDiff) -> Inspector:
@@ -242,7 +243,7 @@ def judge_for_web(config: Config, clock: Clock) -> tuple[Judge, CameraByName]:
 def _sha256(path: Path) -> str | None:
     """None when it cannot be read; loading it reports the error."""
     try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
+        return hashlib.sha256(read_named(path)).hexdigest()
     except OSError:
         return None
 

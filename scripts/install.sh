@@ -287,6 +287,11 @@ prune() { # every version but current and previous
   done
 }
 
+# Removes a version that was refused, unless it was installed before: rollback needs it.
+discard() { # $1: the version's folder
+  [ "$1" = "$(target previous)" ] || rm -rf "$1"
+}
+
 install_version() {
   check_machine
   mkdir -p $HOME_OF /run/lock
@@ -300,7 +305,7 @@ install_version() {
   if [ -n "$old" ] && [ "$old" != "$new" ] && ! try "$new"; then
     refusal=$answer
     if try "$old"; then
-      rm -rf "$new"
+      discard "$new"
       refuse "the new version refuses the configuration of the old one; the old one keeps running ($(basename "$old")):
 $refusal"
     fi
@@ -322,7 +327,7 @@ $refusal"
       why=$(status_line)
       switch_to "$old"
       restart || true
-      rm -rf "$new"
+      discard "$new"
       refuse "the new version did not start (${why:-see: journalctl -u edge-inspect}); the old one runs again ($(basename "$old"))"
     fi
   else

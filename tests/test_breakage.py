@@ -1,5 +1,6 @@
 """The deliberate breakages still fit the code, so that they can be run at any time."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,18 @@ def test_a_breakage_fits_exactly_one_place(breakage: Breakage) -> None:
 def test_names_are_unique() -> None:
     """`--only` can choose each."""
     assert len({one.name for one in BREAKAGES}) == len(BREAKAGES)
+
+
+def test_each_kind_of_fault_from_the_field_has_a_test_and_a_breakage() -> None:
+    """docs/testing.md names tests that exist and kinds that have breakages."""
+    text = (ROOT / "docs/testing.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| ([AB]\d+) \| .+? \| (.+) \| `\1:` \|$", text, re.MULTILINE)
+    kinds = [f"A{number}" for number in range(1, 4)] + [f"B{number}" for number in range(1, 19)]
+    assert [kind for kind, _ in rows] == kinds
+    for kind, tests in rows:
+        assert any(breakage.name.startswith(f"{kind}: ") for breakage in BREAKAGES)
+        for file, name in re.findall(r"`([\w/.]+)::(\w+)`", tests):
+            assert f"def {name}(" in (ROOT / file).read_text(encoding="utf-8"), name
 
 
 @pytest.mark.parametrize(

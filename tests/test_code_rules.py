@@ -25,43 +25,43 @@ LIBRARY_CALLBACKS = {
     "when_deactivated",
 }
 
-# The outermost function of a thread, a process, a request or a library's callback.
+# The outermost function of a thread, a process, a request or a library's callback: nothing further
+# out could log the fault and go on.
 OUTERMOST = {
-    "edge/__main__.py _run",
-    "edge/capture/isolation/child.py _serve",
-    "edge/capture/isolation/forkserver.py serve",
-    "edge/capture/isolation/forkserver.py _become_child",
-    "edge/capture/reader.py run",
-    "edge/monitoring/supervisor.py run",
-    "edge/mqtt/connection.py logged",
-    "edge/mqtt/embedded_broker.py _serve",
-    "edge/mqtt/io_loop.py run",
-    "edge/mqtt/publisher.py run",
-    "edge/mqtt/request_router.py handle",
-    "edge/mqtt/snapshots.py run_once",
-    "edge/pipeline/worker.py _guarded",
-    "edge/core/threads.py run",
-    "edge/pipeline/trigger_sources.py _on_edge",
-    "edge/plant/reload_requests.py run",
-    "edge/plant/reload_requests.py run_once",
-    "edge/storage/outbox/writer.py _commit",
-    "edge/web/serving.py __call__",
+    "edge/__main__.py _run": "the process: reports an internal fault, exit code of its own",
+    "edge/capture/isolation/child.py _serve": "a camera process: sends the fault to the daemon",
+    "edge/capture/isolation/forkserver.py serve": "the process: writes the traceback and exits",
+    "edge/capture/isolation/forkserver.py _become_child": "a camera process: logs it, exits",
+    "edge/capture/reader.py run": "a thread: a driver may raise anything; it opens again",
+    "edge/core/threads.py run": "all threads: records the fault that ended one",
+    "edge/monitoring/supervisor.py run": "a thread: it feeds the watchdog and must go on",
+    "edge/mqtt/connection.py logged": "a callback of paho: an exception would end paho's loop",
+    "edge/mqtt/embedded_broker.py _serve": "a thread: `start` raises the fault for it",
+    "edge/mqtt/io_loop.py run": "a thread: `open` raises the fault, or the connection ends with it",
+    "edge/mqtt/publisher.py run": "a thread: connects again",
+    "edge/mqtt/request_router.py handle": "a request: the client gets an answer",
+    "edge/pipeline/trigger_sources.py _on_edge": "a callback of gpiozero: its thread must go on",
+    "edge/pipeline/worker.py _guarded": "a thread: one frame's fault must not end all judging",
+    "edge/plant/record_requests.py run": "a thread: the next request must be answered",
+    "edge/plant/reload_requests.py run": "a thread: the next reload must come",
+    "edge/web/serving.py __call__": "a request: the client gets an answer",
 }
 # Inside a loop, because the fault must become an answer that only this place can give.
 BECOMES_AN_ANSWER = {
-    # The part gets an `error` verdict with the reason; further out, its frames are not known.
-    "edge/pipeline/frame_inspector.py inspect",
-    "edge/pipeline/judge.py conclude",
-    # A GPIO library has exceptions of its own; the pin's fault goes to `health`.
-    "edge/core/gpio.py show",
-    "edge/core/gpio.py close",
-    # An accessory (wires, alarm, archive, pictures) must not cost the verdict.
-    "edge/plant/plant.py _attempt",
-    # The new configuration runs already: a fault must not make the answer a refusal.
-    "edge/reload.py apply",
-    "edge/reload.py _end",
-    # A driver's import may raise anything. The other cameras live in children of this process.
-    "edge/capture/isolation/forkserver.py _start_child",
+    "edge/capture/isolation/forkserver.py _start_child": "a driver's import may raise anything; "
+    "the other cameras live in children of this process",
+    "edge/core/gpio.py close": "as `show`; the pin's other step must follow",
+    "edge/core/gpio.py show": "a GPIO library has exceptions of its own; `health` names the pin",
+    "edge/mqtt/snapshots.py run_once": "one picture's fault: its request gets an answer",
+    "edge/pipeline/frame_inspector.py inspect": "the part gets an `error` verdict with the reason; "
+    "further out, its frames are not known",
+    "edge/pipeline/judge.py conclude": "the part gets an `error` verdict with the reason",
+    "edge/plant/plant.py _attempt": "an accessory (wires, alarm, archive, pictures) must not cost "
+    "the verdict",
+    "edge/plant/reload_requests.py run_once": "the reload is refused with a sentence",
+    "edge/reload.py _end": "the new configuration runs: the answer must not be a refusal",
+    "edge/reload.py apply": "the new configuration runs: the answer must not be a refusal",
+    "edge/storage/outbox/writer.py _commit": "the verdicts of the batch stay in memory for a retry",
 }
 
 
@@ -149,7 +149,7 @@ def test_constructors_finish_objects() -> None:
 def test_few_places_catch_every_exception() -> None:
     """They are the outermost functions, and the places where the fault becomes an answer."""
     found = {f"{path} {name}" for path, text in _sources("edge") for name in broad_handlers(text)}
-    assert found == OUTERMOST | BECOMES_AN_ANSWER
+    assert found == OUTERMOST.keys() | BECOMES_AN_ANSWER.keys()
 
 
 def test_no_interface_hides_a_module() -> None:

@@ -62,9 +62,9 @@ class Keeper:
         """Returns when one more picture is on disk and the budget is kept."""
         verdict = a_verdict(id=id_of(self._next), captured_at=NOON)
         self._next += 1
-        before = self.archive.kept
+        before = self.archive.counts.kept
         self.archive.keep([Frame("top", 1, self._pixels, NOON, 0.0)], verdict)
-        self.wait(lambda: self.archive.kept > before)
+        self.wait(lambda: self.archive.counts.kept > before)
 
     @staticmethod
     def wait(condition: object) -> None:

@@ -103,7 +103,7 @@ def _add_foreign_options(parser: argparse.ArgumentParser) -> None:
     foreign.add_argument(
         "--output-kind",
         choices=("probabilities", "logits"),
-        help="what the outputs are, when no softmax or sigmoid ends the network",
+        help="the kind of the outputs, when no softmax or sigmoid ends the network",
     )
     foreign.add_argument(
         "--input-size",

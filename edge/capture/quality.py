@@ -204,7 +204,7 @@ class FrameChecks:
             return Rejection(
                 "covered",
                 f"covered: one even tone, grey levels {found.low} to {found.high} "
-                f"(trust.min_contrast {limits.min_contrast}); check what is before the lens",
+                f"(trust.min_contrast {limits.min_contrast}); check that nothing covers the lens",
             )
         return None
 

@@ -20,7 +20,7 @@ _ID = re.compile(r"[0-9a-f]{8}[0-9a-f-]{0,28}")
 def explain(ids: list[str], config_path: Path) -> int:
     """Prints what became of each verdict. Exit code 1 unless all scores are the same to the last
     bit. Raises EdgeInspectError."""
-    config = load_config(config_path)
+    config = load_config(config_path, check_files=False)
     reader = EvidenceReader(config.archive.path)
     cv2.setNumThreads(1)  # as the daemon
     explainer = Explainer(config, Clock().root)

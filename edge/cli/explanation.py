@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from edge.cli.rejudging import (
-    JudgedAgain,
+    NewJudgement,
     find_model,
     judge_again,
     recorded_inspector,
@@ -21,7 +21,7 @@ from edge.inspection import Inspector, Thresholds
 from edge.pipeline import view_of
 from edge.storage import EvidenceRecord
 
-_COMPARED = {  # keys of `judged_on`, and what a person calls them
+_COMPARED = {  # keys of `judged_on`, and their names for a person
     "machine": "kind of processor",
     "processor": "processor",
     "runtime": "TFLite runtime",
@@ -39,15 +39,15 @@ class Explanation:
 
     - `model`: the file that judged again, with its sha256; None: none did.
     - `again`: the new judgement; None: there is none, and `reasons` say why.
-    - `reasons`: what differs and may move a score, a sentence each.
-    - `notes`: what differs today and was not applied here.
+    - `reasons`: differences that may move a score, a sentence each.
+    - `notes`: differences of today that were not applied here.
     """
 
     record: EvidenceRecord
     score: float | None = None
     scores: tuple[float, ...] = ()
     model: Path | None = None
-    again: JudgedAgain | None = None
+    again: NewJudgement | None = None
     reasons: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 

@@ -40,7 +40,7 @@ _MAX_DIFFERENCE = 4.0  # grey levels of 255, on average
 
 @dataclass(frozen=True, slots=True)
 class ExportRequest:
-    """The options: the folder, what is chosen, from when (as typed), and the format."""
+    """The options: the folder, the choice, the start time (as typed), and the format."""
 
     target: Path
     choice: ExportChoice
@@ -203,6 +203,7 @@ def _nothing(archive: Path, plan: ExportPlan) -> str:
             "with edge-inspect label"
         )
     return (
-        f"nothing to export: {archive} holds no picture of what was chosen; see edge-inspect "
-        "history --truth LABEL, or choose by --verdict and --since (archive.keep says what is kept)"
+        f"nothing to export: {archive} holds no picture of this choice; see edge-inspect "
+        "history --truth LABEL, or choose by --verdict and --since (archive.keep chooses "
+        "the kept pictures)"
     )

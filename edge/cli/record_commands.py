@@ -15,6 +15,7 @@ _QUERY = {
     "label": ("L", "the label that the model gave"),
     "truth": ("L", "the label that a person gave"),
     "part": ("ID", "the part id of the trigger"),
+    "why": ("W", "its picture is kept because of: verdict, near_threshold or sample"),
     "recipe": ("N", "the number of the recipe"),
     "limit": ("N", "at most this number (default: 100; 0: all)"),
 }
@@ -22,32 +23,37 @@ _QUERY = {
 
 def add_record_commands(commands: "Commands", config: argparse.ArgumentParser) -> None:
     """Adds the five commands."""
-    history = commands.add_parser(
-        "history", parents=[config], help="verdicts that the box remembers, newest first"
-    )
+    history = commands.add_parser("history", parents=[config], help="stored verdicts, newest first")
     for name, (metavar, text) in _QUERY.items():
         history.add_argument(f"--{name}", metavar=metavar, help=text)
+    history.add_argument("--unlabelled", action="store_const", const="true", help="it has no label")
     form = history.add_mutually_exclusive_group()
     form.add_argument(
         "--json", dest="form", action="store_const", const="json", help="a result body a line"
     )
-    form.add_argument("--csv", dest="form", action="store_const", const="csv", help="for a sheet")
+    form.add_argument(
+        "--csv", dest="form", action="store_const", const="csv", help="for a spreadsheet"
+    )
     history.set_defaults(form="table")
 
-    show = commands.add_parser("show", parents=[config], help="all that is known of one verdict")
+    show = commands.add_parser(
+        "show", parents=[config], help="one verdict with its labels and picture"
+    )
     show.add_argument("id", metavar="ID", help="an id, or a unique beginning of 8 digits or more")
     show.add_argument("--json", action="store_true", help="as JSON")
     show.add_argument(
         "-o", "--output", type=Path, metavar="FILE", help="its picture with region and score"
     )
 
-    label = commands.add_parser("label", parents=[config], help="what a person says of parts")
+    label = commands.add_parser(
+        "label", parents=[config], help="store a person's label of verdicts"
+    )
     label.add_argument(
         "words", nargs="+", metavar="ID", help="ids, and then the label (with --undo only ids)"
     )
     label.add_argument("--undo", action="store_true", help="take back the last label of each")
-    label.add_argument("--by", metavar="NAME", help="who says it (default: your user)")
-    label.add_argument("--note", metavar="TEXT", help="why")
+    label.add_argument("--by", metavar="NAME", help="name of the person (default: your user)")
+    label.add_argument("--note", metavar="TEXT", help="the reason, stored with the label")
 
     estimate = commands.add_parser(
         "estimate", parents=[config], help="escape and false-reject rate of the running line"
@@ -84,12 +90,12 @@ def _add_export(commands: "Commands", config: argparse.ArgumentParser) -> None:
 
 
 def run_record_command(arguments: argparse.Namespace) -> int:
-    """Runs one of them. Returns the exit code."""
+    """Runs one of the five commands. Returns the exit code."""
     match arguments.command:
         case "history":
             from edge.cli.history import history
 
-            given = {name: getattr(arguments, name) for name in _QUERY}
+            given = {name: getattr(arguments, name) for name in (*_QUERY, "unlabelled")}
             fields = {name: text for name, text in given.items() if text is not None}
             return history(arguments.config, fields, arguments.form)
         case "show":

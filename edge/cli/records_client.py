@@ -13,15 +13,15 @@ from edge.core.errors import EdgeInspectError, RefusedError
 from edge.core.messages import to_json
 from edge.core.unix_socket import connect
 from edge.plant import (
-    Labelled,
+    HistoryEntry,
+    LabelReply,
     LabelRequest,
     Picture,
     RecordQuery,
-    Remembered,
     RequestError,
-    Shown,
     UndoRequest,
     UnknownRecordError,
+    VerdictDetails,
 )
 from edge.storage import Label
 
@@ -47,7 +47,7 @@ class RecordsClient:
     """`Records` of the daemon that listens at a path."""
 
     def __init__(self, path: Path) -> None:
-        """Connects for each request anew."""
+        """Opens one connection for each request."""
         self.path = path
 
     def serves(self, outbox: Path) -> bool:
@@ -58,23 +58,25 @@ class RecordsClient:
         except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError):
             return False
 
-    def history(self, query: RecordQuery) -> Iterator[Remembered]:
+    def history(self, query: RecordQuery) -> Iterator[HistoryEntry]:
         """Verdicts that the box remembers, newest first."""
         left, question = query.of_model.limit, query.of_model
         while left is None or left > 0:
             limit = _PAGE if left is None else min(_PAGE, left)
             page = replace(query, of_model=replace(question, limit=limit))
             data = self._ask("GET", "/history", page.fields())
-            rows = [Remembered.from_dict(json.loads(line)) for line in data.splitlines()]
+            rows = [HistoryEntry.from_dict(json.loads(line)) for line in data.splitlines()]
             yield from rows
             if len(rows) < limit:
                 return
             question = replace(question, before_seq=rows[-1].seq)
             left = None if left is None else left - len(rows)
 
-    def show(self, name: str) -> Shown:
+    def show(self, name: str) -> VerdictDetails:
         """All that is known of one verdict."""
-        return Shown.from_dict(json.loads(self._ask("GET", f"/verdicts/{quote(name, safe='')}")))
+        return VerdictDetails.from_dict(
+            json.loads(self._ask("GET", f"/verdicts/{quote(name, safe='')}"))
+        )
 
     def picture(self, name: str, number: int = 1) -> Picture:
         """A kept picture of a verdict."""
@@ -83,13 +85,13 @@ class RecordsClient:
         kind = "image/png" if data.startswith(b"\x89PNG") else "image/jpeg"
         return Picture(data, kind)
 
-    def label(self, request: LabelRequest) -> Labelled:
+    def label(self, request: LabelRequest) -> LabelReply:
         """Labels all, or none."""
-        return Labelled.from_dict(json.loads(self._send("/labels", request.to_dict())))
+        return LabelReply.from_dict(json.loads(self._send("/labels", request.to_dict())))
 
-    def undo(self, request: UndoRequest) -> Labelled:
+    def undo(self, request: UndoRequest) -> LabelReply:
         """Takes back all, or none."""
-        return Labelled.from_dict(json.loads(self._send("/labels/undo", request.to_dict())))
+        return LabelReply.from_dict(json.loads(self._send("/labels/undo", request.to_dict())))
 
     def labels(self) -> Sequence[Label]:
         """All labels that count."""

@@ -8,7 +8,7 @@ from typing import Any
 import cv2
 
 from edge.cli.contact_sheet import MOST, Tile, contact_sheet
-from edge.cli.what_if import Comparison, Limits, Rejudge, WhatIf
+from edge.cli.rejudge_comparison import Comparison, Limits, Rejudge, RejudgeResult
 from edge.config import Config, load_config
 from edge.core.clock import Clock
 from edge.core.errors import EXIT_DONE, EXIT_NO, EdgeInspectError
@@ -45,7 +45,7 @@ def rejudge(options: RejudgeOptions, config_path: Path) -> int:
     """Prints flips by verdict and label, and counts per day. Exit code 1 when nothing was judged.
     Raises EdgeInspectError."""
     limits = _limits(options)
-    config = load_config(config_path)
+    config = load_config(config_path, check_files=False)
     since = None
     if options.since is not None:
         since = parse_time(options.since, Clock().now(), "--since")
@@ -89,7 +89,7 @@ def _with_model(config: Config, model: Path) -> Config:
     return config.replace(model=config.model.replace(path=model))
 
 
-def _lines(found: WhatIf, after: Inspector, limits: Limits) -> list[str]:
+def _lines(found: RejudgeResult, after: Inspector, limits: Limits) -> list[str]:
     flips = found.flips
     at, identity = limits.over(after.thresholds), after.identity
     count = len(found.comparisons)
@@ -130,7 +130,7 @@ def _change(before: Counter[str], after: Counter[str], verdict: str) -> str:
     return f"{before[verdict]} → {after[verdict]}"
 
 
-def _body(found: WhatIf, after: Inspector, limits: Limits) -> dict[str, Any]:
+def _body(found: RejudgeResult, after: Inspector, limits: Limits) -> dict[str, Any]:
     at = limits.over(after.thresholds)
     return {
         "schema": _SCHEMA,

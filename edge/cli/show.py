@@ -1,4 +1,4 @@
-"""`edge-inspect show`: all that is known of one verdict, and its picture with region and score."""
+"""`edge-inspect show`: one verdict with its labels, and its picture with region and score."""
 
 import json
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ from edge.core.text import one_line
 from edge.core.times import local_time
 from edge.core.view import ViewConfig
 from edge.inspection import ViewCrop, load_model_file
-from edge.plant import Records, Shown
+from edge.plant import Records, VerdictDetails
 
 _COLOURS = {  # blue, green, red
     "pass": (0, 160, 0),
@@ -49,7 +49,7 @@ def show(config_path: Path, name: str, target: Path | None, *, as_json: bool) ->
     return EXIT_DONE
 
 
-def _lines(shown: Shown) -> Iterator[tuple[str, str]]:
+def _lines(shown: VerdictDetails) -> Iterator[tuple[str, str]]:
     yield "id", shown.id
     doubtful = " (doubtful: the clock had jumped)" if shown.doubtful else ""
     yield "made", f"{local_time(shown.made_at)}{doubtful}"
@@ -93,7 +93,7 @@ def _result_lines(result: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield "config", result["config"]
 
 
-def _truth_lines(shown: Shown) -> Iterator[tuple[str, str]]:
+def _truth_lines(shown: VerdictDetails) -> Iterator[tuple[str, str]]:
     yield "truth", shown.truth or "nobody has labelled it"
     did = {"label": "labelled", "undo": "label taken back", "export": "exported"}
     for action in shown.actions:
@@ -116,7 +116,7 @@ def _evidence_lines(evidence: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield "fault", evidence["fault"]
 
 
-def _write_picture(records: Records, shown: Shown, config: Config, target: Path) -> None:
+def _write_picture(records: Records, shown: VerdictDetails, config: Config, target: Path) -> None:
     data = records.picture(shown.id).data
     pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
     if pixels is None:
@@ -124,7 +124,7 @@ def _write_picture(records: Records, shown: Shown, config: Config, target: Path)
     encode_picture(_drawn(np.asarray(pixels, np.uint8), shown, config), target)
 
 
-def _drawn(pixels: Pixels, shown: Shown, config: Config) -> Pixels:
+def _drawn(pixels: Pixels, shown: VerdictDetails, config: Config) -> Pixels:
     """The straightened picture with the judged regions; the one that decided has the verdict's
     colour."""
     result, evidence = shown.result, shown.evidence

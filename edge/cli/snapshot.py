@@ -78,8 +78,10 @@ def _chosen(config: Config, camera: str | None, path: Path) -> CameraConfig:
 
 
 def take_picture(config: CameraConfig, cameras: CameraFactory, *, settle: bool = False) -> Pixels:
-    """One picture of a camera: uint8, (height, width, 3), BGR. `settle`: the first that the daemon
-    would judge, and at least the tenth, of a live camera. Raises CameraError."""
+    """One picture of a camera: uint8, (height, width, 3), BGR. Raises CameraError.
+
+    settle: a live camera settles first, as in the daemon, for at least ten pictures.
+    """
     clock = Clock()
     camera, settling = cameras.open(config, clock), Settling(config)
     left = _SETTLE_FRAMES if settle and camera.live else 1

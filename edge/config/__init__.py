@@ -3,7 +3,7 @@
 from edge.config.annotations import read_secret
 from edge.config.diff import ConfigDiff, ReloadState, diff_configs
 from edge.config.loader import key_position, load_config
-from edge.config.mqtt import MqttConfig, SnapshotsConfig, TLSConfig, may_request
+from edge.config.mqtt import MqttConfig, SnapshotsConfig, TLSConfig
 from edge.config.recipe_merge import for_recipe, model_file
 from edge.config.recipes import RecipeConfig
 from edge.config.schema import (
@@ -37,7 +37,6 @@ __all__ = [
     "key_position",
     "load_config",
     "mask_credentials",
-    "may_request",
     "model_file",
     "read_secret",
 ]

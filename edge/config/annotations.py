@@ -3,22 +3,26 @@
 - `ConfigPath`: a path; a relative one starts at config.yaml's folder.
 - `ReadableFile`: the same; the file must be readable before the daemon starts.
 - `SecretFile`: the same; the file holds a secret and must not be empty.
+- `Share`: a number from 0 to 1, or a percentage.
 - `OnlyFor(…)`: the key has an effect only for these kinds of source or trigger.
 - `NeedsRestart()`: a reload cannot apply a change of this key.
 """
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, Strict, ValidationInfo
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, Strict, ValidationInfo
 from pydantic_core import PydanticCustomError
 
+from edge.core.regular_file import read_named
 from edge.core.text import decode_text, fault_in
 
 _CREDENTIALS = "/run/credentials/edge-inspect.service"
 _MAX_BYTES = 1_000_000
+_PERCENTAGE = r"[0-9]+(\.[0-9]+)? ?%"
 
 
 class OnlyFor:
@@ -91,8 +95,7 @@ def _check_secret(file: Path, info: ValidationInfo) -> Path:
 def read_secret(file: Path) -> str:
     """The text of a file of a secret, as Windows or Linux writes it: without byte order mark and
     line end. Raises OSError, or ValueError when it is no text."""
-    with file.open("rb") as opened:
-        return _secret_in(opened.read(_MAX_BYTES))
+    return _secret_in(read_named(file, _MAX_BYTES))
 
 
 def _secret_in(content: bytes) -> str:
@@ -104,19 +107,33 @@ def _secret_in(content: bytes) -> str:
 
 def _content(file: Path) -> bytes:
     try:
-        with file.open("rb") as opened:
-            return opened.read(_MAX_BYTES)
+        return read_named(file, _MAX_BYTES)
     except (OSError, ValueError) as error:  # ValueError: a null byte in the path
         why = error.strerror if isinstance(error, OSError) else error
         text = f"cannot be read ({why}); check the path and permissions"
         raise _error(text, file) from None
 
 
-def _error(text: str, file: Path) -> PydanticCustomError:
-    return PydanticCustomError("rule", "{text}", {"text": f"{text} (got '{file}')"})
+def _error(text: str, got: Path | str) -> PydanticCustomError:
+    return PydanticCustomError("rule", "{text}", {"text": f"{text} (got '{got}')"})
+
+
+def _share(value: Any) -> Any:
+    """A percentage as a share; any other value as it is."""
+    if not isinstance(value, str):
+        return value
+    if re.fullmatch(_PERCENTAGE, value) is None or float(value[:-1]) > 100:
+        text = "must be a number from 0 to 1, without quotes, or a percentage such as 0.5%"
+        raise _error(text, value)
+    return float(value[:-1]) / 100
 
 
 # Not strict: a file holds text, never a Path.
 ConfigPath = Annotated[Path, Strict(False), AfterValidator(_resolve)]
 ReadableFile = Annotated[ConfigPath, AfterValidator(_check_readable)]
 SecretFile = Annotated[ConfigPath, AfterValidator(_check_secret)]
+_Fraction = Annotated[float, Field(ge=0, le=1)]
+_Percentage = Annotated[str, Field(pattern=f"^{_PERCENTAGE}$")]
+Share = Annotated[
+    _Fraction, BeforeValidator(_share, json_schema_input_type=_Fraction | _Percentage)
+]

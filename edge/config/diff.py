@@ -23,7 +23,7 @@ class ReloadState:
 
 @dataclass(frozen=True, slots=True)
 class ConfigDiff:
-    """What a reload changes.
+    """The changes of a reload.
 
     - `config`: the new configuration, with the old values of all keys in `restart_required`.
     - `removed`, `added`: camera ids; a changed camera is in both.

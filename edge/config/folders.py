@@ -13,7 +13,7 @@ Identity = tuple[int, int] | str  # device and inode; a path where there is no f
 
 
 def circles(cameras: Sequence[CameraConfig]) -> Iterator[tuple[int, str]]:
-    """Index of a camera and what is wrong with its `move_to`."""
+    """Index of a camera and the mistake in its `move_to`."""
     moves = {
         index: (Path(camera.rest), camera.move_to)
         for index, camera in enumerate(cameras)

@@ -17,6 +17,7 @@ TopicPrefix = Annotated[
     Pattern(r"[^+#/$\x00-\x1f][^+#/\x00-\x1f]*(/[^+#/\x00-\x1f]+)*", TOPIC_RULE),
     AfterValidator(typed),
 ]
+ChangingRequest = Literal["reload", "label", "recipe"]
 Port = Annotated[int, Field(ge=1, le=65535)]
 WebSocketPath = Annotated[
     str, Field(max_length=256), Pattern(r"/[\x21-\x7e]*", "begin with / and hold no space")
@@ -33,14 +34,6 @@ MqttVersion = Annotated[
     BeforeValidator(_to_text),
     WithJsonSchema({"enum": ["auto", "5", "3.1.1", 5]}),
 ]
-
-
-ChangingRequest = Literal["reload", "recipe"]  # those that change what the box does
-
-
-def may_request(config: "MqttConfig", name: str) -> bool:
-    """Whether the broker's clients may make the request of this name."""
-    return name not in get_args(ChangingRequest) or name in config.allow_requests
 
 
 class SnapshotsConfig(Model):
@@ -102,8 +95,8 @@ class MqttConfig(Model):
     keepalive_s: Annotated[int, Field(ge=5, le=3600)] = 30
     replay_per_s: Annotated[float, Field(ge=0, le=100_000)] = 200.0
     max_requests_per_s: Annotated[float, Field(ge=1, le=10_000)] = 100.0
-    snapshots: SnapshotsConfig = SnapshotsConfig()
     allow_requests: Items[ChangingRequest] = ("reload",)
+    snapshots: SnapshotsConfig = SnapshotsConfig()
 
     @model_validator(mode="after")
     def _check_together(self) -> Self:
@@ -111,13 +104,17 @@ class MqttConfig(Model):
             raise ValueError("the embedded broker speaks plain MQTT 3.1.1; remove tls and version")
         if self.embedded and (self.standby or self.transport != "tcp"):
             raise ValueError(
-                "the embedded broker stands alone and speaks TCP; remove standby and transport"
+                "the embedded broker has no standby and uses TCP; remove standby and transport"
             )
         if self.embedded and self.username is not None:
             raise ValueError("the embedded broker knows no users; remove username")
         if self.password_file is not None and self.username is None:
             raise ValueError("password_file without username; set both")
         return self
+
+    def allows(self, request: str) -> bool:
+        """Whether a client may make this request. Those that change nothing are always allowed."""
+        return request not in get_args(ChangingRequest) or request in self.allow_requests
 
     @property
     def effective_port(self) -> int:

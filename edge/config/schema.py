@@ -14,6 +14,7 @@ from edge.config.annotations import (
     OnlyFor,
     ReadableFile,
     SecretFile,
+    Share,
     folder_of,
     keys_for,
     kinds_of,
@@ -256,7 +257,7 @@ class ArchiveConfig(Model):
     path: ConfigPath = STATE / "archive"
     keep: Items[Outcome] = ("fail", "review")
     near_threshold: Fraction = 0.0
-    pass_sample: Fraction = 0.0
+    pass_sample: Share = 0.0
     lossless: bool = True
     max_mb: Annotated[float, Field(ge=1, le=10_000_000)] = 1024.0
     max_age_d: Annotated[float, Field(ge=1, le=36_500)] | None = None

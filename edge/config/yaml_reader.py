@@ -27,6 +27,7 @@ _MERGE = f"{_TAG}merge"
 _SURPRISING = re.compile(r"[-+]?0[0-9_]+|[-+]?[0-9][0-9_]*(?::[0-5]?[0-9])+(?:\.[0-9_]*)?")
 _CURLY = "“”„‟‘’‚‛«»"
 _LOOKS_LIKE_SPACE = re.compile("[\u00a0\u2007\u200b\u202f\u2060\ufeff]")
+_BREAKS = re.compile("[\x85\u2028\u2029]")  # YAML 1.1 ends a line there, no editor does
 _ESCAPES = ("unknown escape character", "expected escape sequence")
 
 Place = tuple[int, int]
@@ -42,7 +43,7 @@ class YamlError(Exception):
 
 @dataclass(slots=True)
 class Document:
-    """What was read.
+    """The content of the file.
 
     - `data`: dictionaries, lists, text, numbers, true, false and None.
     - `places`: line and column of each key and item, counted from 1.
@@ -58,7 +59,8 @@ class Document:
 
 def read_yaml(text: str) -> Document:
     """Reads a text. Raises YamlError when no data can be read."""
-    if (found := yaml.reader.Reader.NON_PRINTABLE.search(text)) is not None:
+    found = yaml.reader.Reader.NON_PRINTABLE.search(text) or _BREAKS.search(text)
+    if found is not None:
         line = text.count("\n", 0, found.start()) + 1
         column = found.start() - text.rfind("\n", 0, found.start())
         raise YamlError((line, column), fault_in(found[0]) or "holds a character that is no text")
@@ -103,7 +105,7 @@ def _check_size(nodes: int, depth: int, place: Place) -> None:
         raise YamlError(
             place,
             f"the file holds more than {MAX_NODES} keys and values, aliases (*name) expanded; "
-            "this is no config.yaml: remove what it does not need",
+            "this is no config.yaml: remove the keys that it does not need",
         )
 
 
@@ -119,6 +121,8 @@ def _syntax_error(error: yaml.MarkedYAMLError, text: str) -> YamlError:
         fix = "replace the typographic quotes by straight ones"
     elif "alias" in problem or "anchor" in problem:
         fix = "*name repeats what &name marks above it; put text that begins with * or & in quotes"
+    elif "another document" in problem:
+        fix = "config.yaml is one document: remove the line ---, or what follows it"
     elif "found character '%'" in problem or "cannot start any token" in problem:
         fix = "put the value in quotes"
     else:
@@ -255,7 +259,7 @@ class _Builder:
 
 
 def _typing_fault(node: yaml.ScalarNode) -> str | None:
-    """What a word processor or a keyboard put into a value without quotes; None for good text."""
+    """The typographic character in a value without quotes; None: there is none."""
     text: str = node.value
     if node.style is not None or not text:
         return None

@@ -179,7 +179,7 @@ def _refuse_unjudgeable(header: Header, name: str) -> None:
 
 def _refuse_truncated(header: Header, data: bytes | bytearray, name: str) -> None:
     whole = {
-        # anything may follow the end; the decoder notices what is missing before it
+        # anything may follow the end; the decoder notices a gap before it
         "JPEG": lambda: data.rfind(b"\xff\xd9") > 0,
         "PNG": lambda: _png_is_whole(data),
         "BMP": lambda: len(data) >= _bmp_bytes(data),

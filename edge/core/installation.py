@@ -22,7 +22,7 @@ _MODEL = re.compile(r"^(?:model name|Model|Hardware)\s*:\s*(.+)$", re.MULTILINE)
 
 
 def processor(root: Path) -> str:
-    """The processor's name as the kernel tells it, else the machine's kind. `root`: `/`."""
+    """The processor's name as the kernel gives it, else the machine's kind. `root`: `/`."""
     with contextlib.suppress(OSError):
         found = _MODEL.search((root / "proc/cpuinfo").read_text(errors="replace"))
         if found is not None:

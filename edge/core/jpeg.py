@@ -177,7 +177,7 @@ def _segments(data: Data) -> Iterator[tuple[int, int, int]]:
 
 
 def _scan_fault(data: Data) -> str | None:
-    """What is wrong with the order of the scans; None when they hold the whole picture.
+    """The fault in the order of the scans; None when they hold the whole picture.
 
     A progressive JPEG that was cut between two scans, and closed, decodes without a warning.
     """
@@ -242,7 +242,7 @@ def _orientation(payload: bytes) -> int:
 
 
 def _turned(pixels: Pixels, orientation: int) -> Pixels:
-    """A view of the pixels, upright. 5 to 8 exchange the sides."""
+    """A view of the pixels, upright. Orientations 5 to 8 exchange the sides."""
     if orientation > 4:
         pixels = pixels.transpose(1, 0, 2)
     rows = -1 if orientation in (3, 4, 7, 8) else 1

@@ -17,7 +17,7 @@ def prepare_output() -> None:
 
     - A closed descriptor is opened on /dev/null; otherwise the next file, such as the outbox,
       would get its number, and each line of the log would be written into it.
-    - Both streams take every character, whatever the locale: JSON is UTF-8.
+    - Both streams take every character, in any locale: JSON is UTF-8.
     """
     for number in range(3):
         try:

@@ -39,7 +39,7 @@ class Part:
 @dataclass(frozen=True, slots=True)
 class PartFrame:
     """A frame of a part. With `frame` None it is the `fault` that ends the part; `refused` then
-    tells whether the trigger itself was refused."""
+    says whether the trigger itself was refused."""
 
     part: Part
     frame: Frame | None

@@ -1,6 +1,6 @@
-"""Removes secrets from what leaves the box: messages, logs, answers and command output.
+"""Removes secrets from all text that leaves the box: messages, logs, answers and command output.
 
-Of a camera's source only kind, host and path are public. What cannot be understood is not shown.
+Of a camera's source only kind, host and path are public. An unreadable one is not shown.
 
 - `mask_credentials`: the public form of a source.
 - `redact`: a sentence without the secrets of a source, and without addresses' secrets in general.
@@ -18,7 +18,7 @@ _SHORTEST_PIECE = 6
 _SHORTEST = 3  # replacing shorter texts would garble the sentence
 _URL = re.compile(r"\b([A-Za-z][A-Za-z0-9+.-]*)://(?!…)([^\s'\"<>`]+)")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z+.-]{0,15}")
-_HOST = re.compile(r"(?:[^\s/?#@:\[\]…]+|\[[0-9A-Fa-f:.]+(?:%[\w.-]+)?\])(?::\d{0,5})?")
+_HOST = re.compile(r"(?:[^\s/?#@:\[\]…%\\]+|\[[0-9A-Fa-f:.]+(?:%[\w.-]+)?\])(?::\d{0,5})?")
 _SECRET_NAME = re.compile(
     r"pass[\w-]*(?:w|ph|code|key)|[_-]pass\b|pwd|pw\b|\bpw|token|secret|credential|api[_-]?key|auth|user|cookie|sig\b|signature",
     re.IGNORECASE,
@@ -90,7 +90,7 @@ def _public_url(kind: str, rest: str) -> str:
     authority = re.split(r"[/?#]", rest, maxsplit=1)[0]
     host = authority.rpartition("@")[2]
     path = re.split(r"[?#]", rest[len(authority) :], maxsplit=1)[0]
-    if _HOST.fullmatch(host) is None or "@" in path:
+    if _HOST.fullmatch(host) is None or "\\" in authority or "@" in path:
         return f"{kind}://{HIDDEN}"
     return f"{kind}://{host}{'/'.join(_public_segments(path.split('/')))}"
 
@@ -106,7 +106,7 @@ def _public_segments(segments: Iterable[str]) -> Iterator[str]:
 def _is_secret_segment(segment: str) -> bool:
     """Whether a part of a path holds a value (`user=…`) or looks like a random token."""
     text = unquote(segment)
-    if re.search(r"[=:;&@]", text) or re.fullmatch(r"[0-9A-Fa-f]{12,}", text):
+    if re.search(r"[=:;&@/?#]", text) or re.fullmatch(r"[0-9A-Fa-f]{12,}", text):
         return True
     changes = len(re.findall(r"[A-Za-z](?=\d)|\d(?=[A-Za-z])|[a-z](?=[A-Z])", text))
     digits = sum(character.isdigit() for character in text)
@@ -116,7 +116,7 @@ def _is_secret_segment(segment: str) -> bool:
 def _tokens(pipeline: str) -> list[str]:
     try:
         return shlex.split(pipeline, posix=True)
-    except ValueError:  # a quote is not closed: nothing in it can be told apart
+    except ValueError:  # a quote is not closed, so no word of it can be separated
         return []
 
 
@@ -142,13 +142,14 @@ def _secrets(source: str) -> set[str]:
     else:
         found = {rest.partition("?")[2]} if kind in _DEVICE_KINDS else set()
     found |= {unquote(text) for text in found}
-    pieces = {piece for text in found for piece in re.split(r"[\s=&;:@_]+", text)}
+    pieces = {piece for text in found for piece in re.split(r"[\s=&;:@_/?#]+", text)}
     return {text for text in found if len(text) >= _SHORTEST} | {
         piece for piece in pieces if len(piece) >= _SHORTEST_PIECE
     }
 
 
 def _pipeline_secrets(pipeline: str) -> Iterator[str]:
+    pipeline = re.sub(r"\s*=\s*", "=", pipeline)  # GStreamer allows spaces there
     for word in _tokens(pipeline) or pipeline.split():
         name, equals, value = word.partition("=")
         value = value.strip("\"'")

@@ -1,6 +1,7 @@
-"""Reads files in folders that other programs write: regular files only.
+"""Reads regular files only: a pipe or a device may block or never end.
 
-A link may lead to any file of the box, a pipe or a device may block or never end.
+In folders that other programs write, a link may lead to any file of the box: `read_regular` follows
+none. `read_named` is for a path that a person has written: there a link is meant.
 """
 
 import errno
@@ -18,6 +19,22 @@ def regular_status(path: Path | str | os.DirEntry[str]) -> os.stat_result | None
     except OSError:
         return None
     return status if stat.S_ISREG(status.st_mode) else None
+
+
+def read_named(path: Path, most: int = -1) -> bytes:
+    """The content of a file that config.yaml names, or its first `most` bytes. Raises OSError, also
+    for a pipe or a device, and ValueError for a path that no file can have."""
+    file = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    try:
+        mode = os.fstat(file).st_mode
+        if stat.S_ISDIR(mode):
+            raise OSError(errno.EISDIR, os.strerror(errno.EISDIR))
+        if not stat.S_ISREG(mode):
+            raise OSError(errno.EINVAL, "a pipe or a device, no file")
+        with os.fdopen(file, "rb", closefd=False) as opened:
+            return opened.read(most)
+    finally:
+        os.close(file)
 
 
 def read_regular(path: Path | str) -> bytes:

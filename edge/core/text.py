@@ -1,4 +1,4 @@
-"""Text from outside: what is refused, and how any text is written on one line.
+"""Text from outside: refuses control characters, and writes any text on one line.
 
 - `fault_in` says why a name, key or value from outside is refused.
 - `typed` gives names one Unicode form, so that those a person types are found.

@@ -37,8 +37,8 @@ def connect(path: Path, timeout_s: float) -> socket.socket:
 
 
 def listen(path: Path, mode: int) -> socket.socket:
-    """A socket that listens at `path` with these permissions. It takes the place of one at which
-    nobody listens any more. Raises RefusedError."""
+    """A socket that listens at `path` with these permissions. It replaces a socket
+    without a listener. Raises RefusedError."""
     server = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -51,10 +51,10 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Judging:
-    """How a camera's pictures are judged, beyond what the verdict says: with the picture, this is
+    """How a camera's pictures are judged, beyond the verdict's fields: with the picture, this is
     all that judging it again takes. All verdicts of a judge on a camera share one.
 
-    - `view`: what was cut out of the picture.
+    - `view`: the region that was cut out of the picture.
     - `decoding`: the model's rule for JPEGs as it was applied; None: whole and in colour.
     - `settings`: the good class, and what config.yaml says of a plain model.
     - `runtime`: what ran the model: litert or tflite-runtime.

@@ -37,7 +37,7 @@ def find_check_pictures(folder: Path, ok_label: str) -> tuple[CheckPicture, ...]
             for kind in sorted(folder.iterdir())
             if kind.is_dir()
             for path in sorted(kind.iterdir())
-            if is_picture_name(path)
+            if is_picture_name(path) and not _is_special(path)
         )
     except OSError as error:
         raise ModelError(
@@ -57,8 +57,13 @@ def find_check_pictures(folder: Path, ok_label: str) -> tuple[CheckPicture, ...]
     return found
 
 
+def _is_special(path: Path) -> bool:
+    """Whether it is a pipe, a socket or a device, which may never end."""
+    return path.exists() and not path.is_file()
+
+
 def check_with_pictures(inspector: Inspector, pictures: tuple[CheckPicture, ...]) -> CheckResult:
-    """Judges pictures that show what the model sees, without a camera's view. Raises ModelError
+    """Judges pictures that are cropped already, without a camera's view. Raises ModelError
     for a picture that cannot be read."""
     wrong = []
     for picture in pictures:

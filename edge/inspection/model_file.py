@@ -21,6 +21,7 @@ from pydantic import Field, model_validator
 
 from edge.core.errors import ModelError
 from edge.core.record import Items, Model, Pattern
+from edge.core.regular_file import read_named
 from edge.core.terms import Decoding, Kernels, OutputKind
 from edge.core.text import fault_in, one_line, parse_json
 from edge.core.validation import ValidationError
@@ -72,7 +73,7 @@ class GoldenPicture(Model):
 
 
 class InspectionSpec(Model):
-    """inspection.json: what a box needs to judge as the model was tested.
+    """inspection.json: the settings with which the model was tested.
 
     - `kernels`: the operator code of the test. Other code rounds int8 differently, and the
       differences add up in deep networks.
@@ -139,7 +140,7 @@ def load_model_file(path: Path) -> ModelFile:
         size = path.stat().st_size
         if size > MAX_FILE:
             raise ModelError(f"{path}: {size} bytes is too large for a model (at most {MAX_FILE})")
-        content = path.read_bytes()
+        content = read_named(path, MAX_FILE)
     except OSError as error:
         raise ModelError(
             f"{path}: the model file cannot be read ({error.strerror}); put one there "

@@ -31,7 +31,7 @@ class PixelScaling:
     bgr: bool = False
 
     def fits(self, channels: int) -> bool:
-        """Whether it can scale pictures of so many channels."""
+        """Whether it can scale pictures of `channels` channels."""
         return len(self.factor) in (1, channels)
 
     def table(self) -> NDArray[np.float64]:
@@ -60,12 +60,12 @@ SCALINGS: dict[Scaling, PixelScaling] = {
 }
 
 _WORDS = (
-    "set model.scaling in config.yaml to what the training did with the pixels: inside (0 to 255, "
+    "set model.scaling in config.yaml to the scaling of the training: inside (0 to 255, "
     "the network scales), 0-1 (÷ 255), signed (−1 to 1), caffe or torch (ImageNet's means, BGR or "
     "RGB)"
 )
 _FIND_OUT = (
-    "its training script tells, in Rescaling, preprocess_input or a division by 255; "
+    "the training script shows it in Rescaling, preprocess_input or a division by 255; "
     "model.check_pictures tests the choice with pictures of known parts"
 )
 
@@ -97,7 +97,7 @@ class InputFilling:
 
 @dataclass(frozen=True, slots=True)
 class InputTensor:
-    """What a .tflite says of its input. An integer tensor holds (value − zero point) × scale.
+    """The input tensor of a .tflite. An integer tensor holds (value − zero point) × scale.
 
     `scale` is None for an integer tensor that holds plain numbers.
     """

@@ -17,7 +17,7 @@ class DecodingRule(Model):
     """How JPEGs are decoded for a model: `input.decoding` in inspection.json, from model/2 on.
 
     - `smallest_multiple`: a JPEG is decoded at the smallest of 1/8, 1/4, 1/2 and 1 that leaves each
-      region at least so many times as large as the model's input; None: whole.
+      region at least this factor larger than the model's input; None: whole.
     - `luma`: grey levels only.
     - `whole_pixels`: only where all edges stay on whole pixels; for the permission of model/1.
     """

@@ -31,7 +31,7 @@ class ViewCrop:
 
     @property
     def view(self) -> ViewConfig:
-        """What is cut, as config.yaml writes it."""
+        """The cut region, as config.yaml writes it."""
         return self._view
 
     @property

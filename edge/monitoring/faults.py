@@ -34,13 +34,13 @@ _CAMERA_FIXES = {
     "stopped": "the daemon is stopping; if it is not, restart it",
 }
 
-# What it means when a thread ends, by the beginning of its name.
+# The effect when a thread ends, by the beginning of its name.
 THREADS = {
     "api": "the local socket does not answer",
     "archive": "pictures are not kept",
     "broker": "the embedded broker does not serve, and verdicts wait in the outbox",
     "camera-": "its camera is not read",
-    "estimate": "the estimate in health is not made anew",
+    "estimate": "the estimate in health is not updated",
     "history": "verdicts are not remembered",
     "inspection": "the pictures of its cameras are not judged",
     "mqtt": "its connection to the broker ends and is opened again",
@@ -49,6 +49,7 @@ THREADS = {
     "pictures": "pictures are not sent",
     "publisher": "verdicts are not sent",
     "recipes": "changed recipes are not noted, and models are not loaded",
+    "records": "the requests `history` and `label` are not answered",
     "reload": "a changed config.yaml is not applied",
     "signals": "SIGTERM and SIGHUP are not obeyed",
     "supervisor": "silent cameras are not noticed",
@@ -96,7 +97,7 @@ class Fault:
 
     kind: a key of KINDS.
     part: the component, as a person calls it.
-    sentence: what is wrong and what to do.
+    sentence: the fault and its fix.
     """
 
     kind: str

@@ -13,13 +13,20 @@ from edge.core.threads import ThreadWatch
 from edge.monitoring.host import HostState
 from edge.mqtt import Publisher, RequestRouter, SnapshotCounts, SnapshotSender
 from edge.pipeline import PartTracker, RunningModel, WorkerPool
-from edge.storage import HistoryStats, HistoryWriter, OutboxStats, OutboxWriter, PartJournal
+from edge.storage import (
+    ArchiveCounts,
+    HistoryStats,
+    HistoryWriter,
+    OutboxStats,
+    OutboxWriter,
+    PartJournal,
+)
 
 HEALTH_SCHEMA = "edge-inspect/health/1"
 
 
 class Plant(Protocol):
-    """The wires, and what is done beside a verdict; `edge.plant.VerdictDelivery` implements it."""
+    """A verdict's wires and other accessories; `edge.plant.VerdictDelivery` implements it."""
 
     @property
     def pin_failures(self) -> int:
@@ -27,7 +34,7 @@ class Plant(Protocol):
 
     @property
     def accessory_failures(self) -> int:
-        """Failures of what is done beside a verdict, since the start."""
+        """Failures beside the verdicts since the start: wires, alarm, archive, pictures."""
 
     def pin_faults(self) -> list[str]:
         """The output pins that fail now, one sentence each."""
@@ -35,8 +42,12 @@ class Plant(Protocol):
     def accessory_faults(self) -> list[str]:
         """The last failure of each accessory of the last minutes, one sentence each."""
 
+    @property
+    def evidence_counts(self) -> ArchiveCounts:
+        """Verdicts whose pictures were kept or skipped."""
+
     def evidence_faults(self) -> list[str]:
-        """What is wrong with the kept pictures, one sentence each, with what to do."""
+        """Faults of the kept pictures, one sentence each, with the remedy."""
 
 
 class LocalSocketState(Protocol):
@@ -156,6 +167,14 @@ class HistoryBody(TypedDict):
     salvaged: int
 
 
+class ArchiveBody(TypedDict):
+    """As `ArchiveCounts`."""
+
+    kept: int
+    skipped: int
+    skipped_samples: int
+
+
 class HealthBody(TypedDict):
     """The whole body. Sections without a type of their own are as their dataclass in host.py."""
 
@@ -173,6 +192,7 @@ class HealthBody(TypedDict):
     broker: BrokerBody
     outbox: OutboxBody
     history: HistoryBody
+    archive: ArchiveBody
     estimate: dict[str, Any] | None  # docs/estimate.md
     memory: dict[str, float | None]
     cpu: dict[Literal["percent"], float | None]  # of one core
@@ -231,6 +251,7 @@ def health_body(
         "broker": _broker(components.publisher),
         "outbox": _outbox(stats),
         "history": _history(history),
+        "archive": _archive(components.plant.evidence_counts),
         "estimate": components.estimate.latest,
         "memory": asdict(host.memory),
         "cpu": {"percent": host.cpu_percent},
@@ -301,6 +322,14 @@ def _outbox(stats: OutboxStats) -> OutboxBody:
         "salvaged": stats.salvaged,
         "lost_at_most": stats.lost_at_most,
         "skipped": stats.skipped,
+    }
+
+
+def _archive(counts: ArchiveCounts) -> ArchiveBody:
+    return {
+        "kept": counts.kept,
+        "skipped": counts.skipped,
+        "skipped_samples": counts.skipped_samples,
     }
 
 

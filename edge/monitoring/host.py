@@ -74,7 +74,7 @@ class HostState:
 
 
 class Board:
-    """Sensors of the board. It remembers what it saw, because the kernel clears the firmware's
+    """Sensors of the board. It remembers its readings, because the kernel clears the firmware's
     bits."""
 
     def __init__(self, root: Path) -> None:

@@ -9,7 +9,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
 
 from edge.monitoring.faults import Fault
-from edge.monitoring.health_body import CameraBody, HealthBody, HistoryBody, OutboxBody
+from edge.monitoring.health_body import ArchiveBody, CameraBody, HealthBody, HistoryBody, OutboxBody
 
 _PREFIX = "edge_inspect_"
 
@@ -44,6 +44,7 @@ class _Snapshot(Collector):
         yield _gauge("broker_connected", "1 while connected", body["broker"]["state"] == "online")
         yield from _outbox(body["outbox"])
         yield from _history(body["history"])
+        yield from _archive(body["archive"])
         pictures = body["pictures"]
         yield _total("pictures_sent", "Pictures sent since start", pictures["sent"])
         skipped = pictures["skipped"]
@@ -106,6 +107,13 @@ def _history(history: HistoryBody) -> Iterator[Metric]:
     yield _gauge("history_bytes", "Of the history's file", history["bytes"])
     lost = history["not_remembered"]
     yield _total("history_not_remembered", "Verdicts not remembered since start", lost)
+
+
+def _archive(archive: ArchiveBody) -> Iterator[Metric]:
+    yield _total("archive_kept", "Verdicts whose pictures were kept, since start", archive["kept"])
+    yield _total("archive_skipped", "Those whose pictures were not", archive["skipped"])
+    samples = archive["skipped_samples"]
+    yield _total("archive_skipped_samples", "Those of the random sample among them", samples)
 
 
 def _host(body: HealthBody) -> Iterator[Metric]:

@@ -38,7 +38,7 @@ class PendingRequests(Protocol):
 
 
 class DailyWork(Protocol):
-    """What is done once a day."""
+    """The daily work."""
 
     def look(self) -> None:
         """Begins it when it is due. Never waits."""

@@ -31,6 +31,7 @@ from edge.mqtt.diagnostics import (
 )
 from edge.mqtt.events import (
     MALFORMED,
+    MAX_PACKET,
     Connected,
     Event,
     Lost,
@@ -49,7 +50,6 @@ from edge.mqtt.tls import context_from, read_secret
 log = logging.getLogger(__name__)
 
 CONNECT_TIMEOUT_S = 5.0
-MAX_PACKET = 268_435_455  # bytes: the longest packet that MQTT can state
 _OVERHEAD = 2**17  # bytes: topic and properties together are shorter
 _MAX_EXPIRY_S = 2**32 - 1
 _MAX_REASON = 200  # characters of the broker's own text
@@ -230,7 +230,9 @@ class PahoConnection:
         self._retain_available &= bool(getattr(properties, "RetainAvailable", 1))
         receive_maximum = int(getattr(properties, "ReceiveMaximum", 65535))
         keepalive_s = int(self._client.keepalive)
-        self._emit(Connected(receive_maximum, keepalive_s, self._retain_available))
+        self._emit(
+            Connected(receive_maximum, keepalive_s, self._retain_available, self._max_packet)
+        )
 
     def _disconnected(
         self, _client: Any, _data: Any, flags: Any, code: ReasonCode, properties: Any

@@ -3,7 +3,7 @@
 - a packet: MAX_PACKET bytes,
 - the first packet: within CONNECT_S,
 - a client that does not read: disconnected after STALLED_S, so that little waits for it,
-- what a client may send: PACKETS_PER_S, BYTES_PER_S,
+- the rate of a client: PACKETS_PER_S, BYTES_PER_S,
 - clients: MAX_CLIENTS,
 - retained messages of others: MAX_RETAINED topics and MAX_RETAINED_BYTES.
 """

@@ -10,6 +10,7 @@ from edge.mqtt.diagnostics import BrokerConnectionError, NotAcceptedError
 MqttVersion = Literal["5", "3.1.1"]
 CONNACK_TIMEOUT_S = 5.0
 MALFORMED = 0x81
+MAX_PACKET = 268_435_455  # bytes: the longest packet that MQTT can state
 _CLOSING_STEP_S = 1.0  # while CONNACK is awaited, closing is checked at this interval
 
 
@@ -20,11 +21,13 @@ class Connected:
     receive_maximum: how many messages may wait for their PUBACK.
     keepalive_s: the longest silence that the broker allows; 0: any.
     keeps_retained: whether it keeps retained messages.
+    max_packet: bytes of the longest message that it takes.
     """
 
     receive_maximum: int
     keepalive_s: int = 30
     keeps_retained: bool = True
+    max_packet: int = MAX_PACKET
 
 
 @dataclass(frozen=True, slots=True)

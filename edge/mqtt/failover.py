@@ -90,8 +90,8 @@ class BrokerFailover:
         self._hang_ups = 0 if self.retain else _HANG_UPS - 1
 
     def advance(self, *, wrong_version: bool) -> bool:
-        """Chooses what is tried after a failure. True when all brokers were tried, so that a pause
-        is due. `wrong_version`: the other version of MQTT may work."""
+        """Chooses the next broker or MQTT version after a failure. True when all brokers were
+        tried, so that a pause is due. `wrong_version`: the other version of MQTT may work."""
         if self._accepted:
             self._accepted = False
             if self._no_retain.get(self._index) is False:

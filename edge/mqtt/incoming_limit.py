@@ -1,6 +1,6 @@
 """Refuses a packet by its stated length, before its body is read.
 
-MQTT 5 tells the broker our Maximum Packet Size. MQTT 3.1.1 cannot, and paho-mqtt would hold a
+MQTT 5 sends the broker our Maximum Packet Size. MQTT 3.1.1 cannot, and paho-mqtt would hold a
 packet of 120 MB three and a half times. paho asks its socket for as many bytes as the packet still
 has, so the socket can refuse.
 """

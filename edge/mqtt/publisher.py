@@ -12,6 +12,7 @@ from edge.mqtt.breaking_messages import BreakingMessages, SentMessage
 from edge.mqtt.diagnostics import BrokerConnectionError, NotAcceptedError
 from edge.mqtt.event_queue import BEAT_S, EventQueue, Wake
 from edge.mqtt.events import (
+    MAX_PACKET,
     Connected,
     Connection,
     ConnectionFactory,
@@ -70,6 +71,7 @@ class Publisher:
         self.state: State = "connecting"
         self.why = ""
         self.reconnects = 0
+        self.max_packet = MAX_PACKET  # of the broker of this connection, or of the last one
         self._topic = config.topic
         self._session, self._clock, self._connect = session, clock, connect
         self._end: Lost | Refused | None = None  # how the connection ended
@@ -155,7 +157,7 @@ class Publisher:
         self._events.wake()
 
     def close(self, grace_s: float, reason: str) -> None:
-        """Sends what waits for at most `grace_s` seconds, publishes `stopped`, and ends."""
+        """Sends the outbox for at most `grace_s` seconds, publishes `stopped`, and ends."""
         self._closing = self._clock.tick() + grace_s, reason
         self._events.wake()
 
@@ -256,6 +258,7 @@ class Publisher:
         log.info("delivery: connected to the broker, MQTT %s, at %s", self.version, self.at)
         self.state, self.why, self._reported = "online", "", {"online"}
         self._stable, self._connected_at, self._end = False, self._clock.tick(), None
+        self.max_packet = accepted.max_packet
         self._brokers.accepted()
         if not (accepted.keeps_retained and self._brokers.retain):
             log.warning(

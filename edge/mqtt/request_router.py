@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future, InvalidStateError
 from typing import Any
 
-from edge.core.errors import EdgeInspectError, TriggerError
+from edge.core.errors import EdgeInspectError, RefusedError, TriggerError
 from edge.core.messages import to_json
 from edge.core.text import faults_of, parse_json
 from edge.core.validation import key_path
@@ -56,18 +56,18 @@ class RequestRouter:
         handlers: Mapping[str, Handler],
         reply: Callable[[str, bytes, ReplyTo | None], bool],
         rate_limit: TokenBucket,
-        allows: Callable[[str], bool] = lambda _name: True,
+        is_allowed: Callable[[str], bool] = lambda _name: True,
     ) -> None:
         """
         handlers: by name of request. A handler takes the transaction and the other keys. It returns
             `data` of the answer, or its Future, or raises EdgeInspectError with the answer's error.
-        allows: whether mqtt.allow_requests permits a request, or a key of one, of this name.
         reply: takes the name, the body and the request's own reply address. False: it is not sent.
+        is_allowed: whether `mqtt.allow_requests` allows the request of this name.
         """
         self.heard = self.refused = self.dropped = 0
         self._handlers = dict(handlers)
         self._reply = reply
-        self._rate_limit, self._allows = rate_limit, allows
+        self._rate_limit, self._is_allowed = rate_limit, is_allowed
 
     def handle(self, name: str, message: Received) -> None:
         """Answers one request, on the connection's thread. Raises nothing."""
@@ -80,7 +80,7 @@ class RequestRouter:
         try:
             transaction, fields = parse_request(message.body, needs_transaction=True)
             handler = self._handler(name, retained=message.retained)
-            self._check_allowed(name, *fields)  # a trigger that names a recipe changes it too
+            self._check_allowed(name, fields)
             data = handler(transaction, fields)
             if isinstance(data, Future):
                 data.add_done_callback(
@@ -130,15 +130,17 @@ class RequestRouter:
             raise TriggerError(f"unknown request {name[:64]!r}; known: {known}", "unknown")
         return handler
 
-    def _check_allowed(self, *names: str) -> None:
-        for name in names:
-            if not self._allows(name):
-                raise TriggerError(
-                    f"{name}: not allowed over MQTT on this box; name {name} in "
-                    "mqtt.allow_requests of config.yaml, and let the broker's ACL say who may "
-                    "publish it",
-                    "unknown",
-                )
+    def _check_allowed(self, name: str, fields: Mapping[str, Any]) -> None:
+        if not self._is_allowed(name):
+            raise RefusedError(
+                f"request/{name} is not allowed on this box: name {name} in mqtt.allow_requests"
+            )
+        # a trigger that names a recipe changes the recipe too
+        if name == "trigger" and "recipe" in fields and not self._is_allowed("recipe"):
+            raise RefusedError(
+                "request/trigger with a recipe is not allowed on this box: name recipe in "
+                "mqtt.allow_requests"
+            )
 
 
 def settle(answer: Future[Data], result: Data | EdgeInspectError) -> None:

@@ -1,4 +1,4 @@
-"""Decides which row is sent next, and what a PUBACK's reason code means for its row.
+"""Decides which row is sent next, and what happens to a row by its PUBACK's reason code.
 
 Rows that are stored during a connection are live: they go first, at once and in order. Rows from
 before it are the backlog: they follow in order at their own rate, and take at most half of the

@@ -74,7 +74,7 @@ class Subscriptions:
             self._all[pattern] = _Subscription(math.inf, pause_s, broken=broken)
 
     def stable(self) -> None:
-        """The connection has lasted: what is granted breaks it no more."""
+        """The connection is stable, so no granted subscription breaks it."""
         for one in self._all.values():
             one.broken = one.broken and not math.isinf(one.due)
 

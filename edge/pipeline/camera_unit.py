@@ -5,7 +5,7 @@ import threading
 from collections.abc import Callable
 from functools import partial
 
-from edge.capture import Camera, DemandGate, HandedOut, ItemLedger, OpenCamera
+from edge.capture import Camera, DemandGate, ItemLedger, OpenCamera, ReaderLedger
 from edge.capture.reader import Reader
 from edge.core.clock import Clock, StopEvent
 from edge.core.errors import EdgeInspectError
@@ -60,7 +60,7 @@ class CameraUnit:
         self.recipes = recipes
         if (why := disagreement(config, input_spec)) is not None:
             log.warning("%s", why)
-        self._mailbox, self._clock, self._items = mailbox, clock, HandedOut(processed_items)
+        self._mailbox, self._clock, self._items = mailbox, clock, ReaderLedger(processed_items)
         self._open, self._parts_changed, self._model = open_camera, parts_changed, model
         self._go, self._stop = threading.Event(), StopEvent()
         self._predecessor = predecessor
@@ -106,7 +106,7 @@ class CameraUnit:
             self._source.close()
 
     def reopen_pin(self) -> None:
-        """Opens the pin again after a change that was given up; logs what is in the way."""
+        """Opens the pin again after a change that was given up; a pin that fails is logged."""
         try:
             self.open_pin()
         except EdgeInspectError as error:

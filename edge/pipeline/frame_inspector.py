@@ -29,7 +29,7 @@ Judgements = dict[str | None, Judgement]  # by region; None: a view without regi
 class CameraProfile:
     """How the frames of one camera are judged.
 
-    crop: what is cut out of them.
+    crop: the regions that are cut out of them.
     trigger: by which rule several frames become one verdict.
     """
 

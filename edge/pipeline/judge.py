@@ -36,7 +36,7 @@ def judging_by(inspector: Inspector, view: ViewConfig) -> Judging:
     """What judging a picture of this view again takes."""
     rule = inspector.input.decoding
     settings: dict[str, Any] = {"ok_label": inspector.ok_label}
-    if inspector.file.spec is None:  # config.yaml says what the file does not
+    if inspector.file.spec is None:  # config.yaml has the settings that the file lacks
         settings |= {
             "labels": list(inspector.labels),
             "output": inspector.output,

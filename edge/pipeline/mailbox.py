@@ -158,7 +158,7 @@ class Mailbox:
             return self.take_of(camera)
 
     def close(self) -> None:
-        """No frame comes any more. `take` returns what is left, and then None at once."""
+        """No frame comes any more. `take` returns the remaining frames, and then None at once."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()

@@ -184,7 +184,7 @@ class Pipeline:
             takes them back.
         stop: the daemon stops; then nothing is changed.
 
-        Raises whatever is in the way; then the old configuration runs as before.
+        Raises the error of the step that fails; then the old configuration runs as before.
         """
         with ExitStack() as undo:
             self._drain(change.removed, stop, undo)

@@ -45,34 +45,31 @@ class VerdictSink(Protocol):
 
 
 class Pause:
-    """Workers wait here between two frames, until it ends."""
+    """Workers wait here between two frames.
+
+    ended: setting it lets the workers go on, also those that come later. It is an event and not a
+        method, because a method of ours could fail and leave the workers waiting.
+    """
 
     def __init__(self, workers: int) -> None:
+        self.ended = threading.Event()
         self._missing = workers
-        self._changed = threading.Condition()
-        self._ended = False
+        self._arrived = threading.Condition()
 
     def wait_for_all(self, timeout: float, stopped: Callable[[], bool]) -> bool:
         """Whether all workers wait here; False after `timeout` seconds, or when `stopped`."""
         until = time.monotonic() + timeout
-        with self._changed:
+        with self._arrived:
             while self._missing and not stopped() and (left := until - time.monotonic()) > 0:
-                self._changed.wait(min(left, _STOP_S))
+                self._arrived.wait(min(left, _STOP_S))
             return not self._missing
 
     def arrive(self) -> None:
         """A worker waits here. Returns when the pause has ended."""
-        with self._changed:
+        with self._arrived:
             self._missing -= 1
-            self._changed.notify_all()
-            while not self._ended:
-                self._changed.wait()
-
-    def end(self) -> None:
-        """The workers go on, also those that come later."""
-        with self._changed:
-            self._ended = True
-            self._changed.notify_all()
+            self._arrived.notify_all()
+        self.ended.wait()
 
 
 class InspectionWorker:

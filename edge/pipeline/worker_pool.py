@@ -101,7 +101,7 @@ class WorkerPool:
                 return False
             action()
         finally:
-            pause.end()
+            pause.ended.set()
         return True
 
     def close(self) -> None:

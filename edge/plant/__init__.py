@@ -1,5 +1,4 @@
-"""The plant: GPIO outputs, the alarm, the requests trigger, recipe, snapshot and reload, and the
-commands over the box's records."""
+"""The plant: GPIO outputs, the alarm, the requests, and the commands over the box's records."""
 
 from edge.plant.daily_estimate import DailyEstimate
 from edge.plant.export_formats import EXPORT_FORMATS, ExportFormat, picture_target, text_files
@@ -8,17 +7,18 @@ from edge.plant.plant import PlantInterface, VerdictDelivery
 from edge.plant.recipe_changes import RecipeChanges
 from edge.plant.recipe_requests import RecipeRequests
 from edge.plant.recipe_status import RecipeStatus, event_body
+from edge.plant.record_requests import RecordRequests
 from edge.plant.record_values import (
-    Labelled,
+    HistoryEntry,
+    LabelReply,
     LabelRequest,
     Picture,
     RecordQuery,
     Records,
-    Remembered,
     RequestError,
-    Shown,
     UndoRequest,
     UnknownRecordError,
+    VerdictDetails,
     read_request,
 )
 from edge.plant.records import RecordsService
@@ -33,26 +33,27 @@ __all__ = [
     "ExportFormat",
     "ExportPicture",
     "ExportPlan",
+    "HistoryEntry",
+    "LabelReply",
     "LabelRequest",
-    "Labelled",
     "Picture",
     "PlantInterface",
     "RecipeChanges",
     "RecipeRequests",
     "RecipeStatus",
     "RecordQuery",
+    "RecordRequests",
     "Records",
     "RecordsService",
     "ReloadQueue",
     "Reloader",
-    "Remembered",
     "RequestError",
-    "Shown",
     "SnapshotRequests",
     "TriggerRequests",
     "UndoRequest",
     "UnknownRecordError",
     "VerdictDelivery",
+    "VerdictDetails",
     "event_body",
     "picture_target",
     "plan_export",

@@ -27,13 +27,14 @@ from dataclasses import dataclass
 
 from edge.plant.beta_quantile import beta_quantile
 from edge.plant.estimate_values import (
+    LOOK_NEXT,
     Escapes,
     Estimate,
     FalseRejects,
     Goal,
-    Judged,
-    Look,
-    Share,
+    LabelCounts,
+    LabelledPass,
+    RateInterval,
     percent,
 )
 
@@ -43,7 +44,7 @@ _TAIL = (1 - CONFIDENCE) / 2
 _MIN_LOOKS = 4
 _MOST_LOOKS = 1_000_000  # a goal that needs more is no advice
 _RATE_DIGITS = 9
-_NOBODY = Judged()
+_NOBODY = LabelCounts()
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,15 +57,15 @@ class _Stratum:
 
 def estimate_rates(
     passes: Mapping[float, int],
-    looks: Iterable[Look],
-    failed: Judged = _NOBODY,
-    reviewed: Judged = _NOBODY,
+    looks: Iterable[LabelledPass],
+    failed: LabelCounts = _NOBODY,
+    reviewed: LabelCounts = _NOBODY,
 ) -> Estimate:
     """Both rates of one period, and of one model version if all arguments are of that version.
 
     `passes`: sampling rate in force -> number of `pass` verdicts judged at it. `failed` and
-    `reviewed`: the parts of these verdicts; those that a person judged count as a random choice.
-    A look at a rate without passes in `passes` does not count.
+    `reviewed`: the parts of these verdicts; the labelled ones count as a random choice.
+    A look does not count when `passes` has no verdict at its rate.
     """
     strata = _strata(passes, looks)
     sampled = [one for one in strata if one.rate > 0 and one.passes > 0]
@@ -85,7 +86,7 @@ def interval(cases: float, n: float) -> tuple[float, float]:
     return _lower(cases, n), _upper(cases, n)
 
 
-def _strata(passes: Mapping[float, int], looks: Iterable[Look]) -> list[_Stratum]:
+def _strata(passes: Mapping[float, int], looks: Iterable[LabelledPass]) -> list[_Stratum]:
     number: Counter[float] = Counter()
     for rate, count in passes.items():
         number[round(rate, _RATE_DIGITS)] += count
@@ -111,8 +112,8 @@ def _escapes(sampled: list[_Stratum], unsampled: int) -> tuple[Escapes, list[str
         )
     missing += [
         f"{one.passes:,} passes were judged at the sampling rate {percent(one.rate)}, and "
-        f"{one.looks} of their pictures were looked at; label at least {_MIN_LOOKS}, or take a "
-        "--since at which they were over"
+        f"{one.looks} of their pictures were looked at; label at least {_MIN_LOOKS} "
+        f"({LOOK_NEXT}), or take a --since at which they were over"
         for one in unseen
     ]
     share = goal = None
@@ -134,7 +135,7 @@ def _escapes(sampled: list[_Stratum], unsampled: int) -> tuple[Escapes, list[str
     )
 
 
-def _weighted_share(counted: list[_Stratum], total: int) -> tuple[Share, Goal | None]:
+def _weighted_share(counted: list[_Stratum], total: int) -> tuple[RateInterval, Goal | None]:
     """The stratified mean over `counted`; `total` passes are the population."""
     covered = sum(one.passes for one in counted)
     weights = [one.passes / covered / one.looks for one in counted]
@@ -149,11 +150,11 @@ def _weighted_share(counted: list[_Stratum], total: int) -> tuple[Share, Goal | 
         return part * _matched(_TAIL, mean + weight, variance / times + weight**2) + 1 - part
 
     low = _matched_lower(mean, variance)
-    share = Share(mean, part * low, min(1.0, upper(1.0)))
+    share = RateInterval(mean, part * low, min(1.0, upper(1.0)))
     return share, _goal(share, upper, sum(one.looks for one in counted))
 
 
-def _goal(share: Share, upper: Callable[[float], float], looks: int) -> Goal | None:
+def _goal(share: RateInterval, upper: Callable[[float], float], looks: int) -> Goal | None:
     target = share.high / 2
     most = _MOST_LOOKS / looks
     if most <= 1 or upper(most) > target:
@@ -187,7 +188,7 @@ def _upper(cases: float, n: float) -> float:
 
 
 def _false_rejects(
-    escapes: Share | None, passes: int, failed: Judged, reviewed: Judged
+    escapes: RateInterval | None, passes: int, failed: LabelCounts, reviewed: LabelCounts
 ) -> tuple[FalseRejects, list[str]]:
     """The rate, from the failed parts that were looked at and the good parts they stand for."""
     if failed.parts and not failed.looks:
@@ -218,7 +219,7 @@ def _false_rejects(
     good = looked_at(escapes.rate, review_rate)
     if good <= 0:
         return FalseRejects(None, failed), [*missing, "no good part is known in this period"]
-    share = Share(
+    share = RateInterval(
         failed.good / good,
         _lower(failed.good, looked_at(escapes.low, review_high)),
         _upper(failed.good, looked_at(escapes.high, review_low)),

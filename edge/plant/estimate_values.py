@@ -1,11 +1,13 @@
-"""The escape and the false-reject rate as values: what was counted, and how it is printed."""
+"""The escape and the false-reject rate as values: counts, intervals and printed sentences."""
 
 from dataclasses import dataclass
 from typing import Any
 
+LOOK_NEXT = "edge-inspect history --why sample --unlabelled"  # lists the pictures to look at
+
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class LabelledPass:
     """A passed part of the random sample that a person judged; `rate` was the sampling rate."""
 
     rate: float
@@ -13,7 +15,7 @@ class Look:
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class LabelCounts:
     """The parts of one verdict, and how many of them a person called good and defective."""
 
     parts: int = 0
@@ -27,7 +29,7 @@ class Judged:
 
 
 @dataclass(frozen=True, slots=True)
-class Share:
+class RateInterval:
     """A rate, 0 to 1, with its 95 % interval."""
 
     rate: float
@@ -55,7 +57,7 @@ class Escapes:
     - `goal`: more looks that halve the upper limit; None when no number does.
     """
 
-    share: Share | None
+    share: RateInterval | None
     passes: int
     unsampled: int
     unseen: int
@@ -68,8 +70,8 @@ class Escapes:
 class FalseRejects:
     """The false-reject rate; `share` is None when too little is known."""
 
-    share: Share | None
-    failed: Judged
+    share: RateInterval | None
+    failed: LabelCounts
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +115,7 @@ class Estimate:
             if escapes.goal is not None:
                 lines.append(
                     f"               {escapes.goal.looks:,} more looks for "
-                    f"{percent(escapes.goal.upper)}"
+                    f"{percent(escapes.goal.upper)}: {LOOK_NEXT}"
                 )
         if (found := rejects.share) is not None:
             lines.append(
@@ -124,7 +126,7 @@ class Estimate:
         return lines + [f"missing        {sentence}" for sentence in self.missing]
 
 
-def _share_json(share: Share | None) -> dict[str, float] | None:
+def _share_json(share: RateInterval | None) -> dict[str, float] | None:
     if share is None:
         return None
     return {"rate": _rounded(share.rate), "low": _rounded(share.low), "high": _rounded(share.high)}

@@ -1,4 +1,4 @@
-"""What the box knows of one verdict: its row in the history, its kept picture and its labels."""
+"""The stored facts of one verdict: its row in the history, its kept picture and its labels."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace

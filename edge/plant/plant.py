@@ -15,7 +15,7 @@ from edge.mqtt import SnapshotSender
 from edge.pipeline import PartTracker
 from edge.plant.alarm import Alarm
 from edge.plant.signal_outputs import SignalOutputs, build_outputs
-from edge.storage import Evidence, OutboxWriter
+from edge.storage import ArchiveCounts, Evidence, OutboxWriter
 
 log = logging.getLogger(__name__)
 
@@ -180,8 +180,13 @@ class VerdictDelivery:
         return self._evidence.archive is not None
 
     def evidence_faults(self) -> list[str]:
-        """What is wrong with the kept pictures, one sentence each."""
+        """Faults of the kept pictures, one sentence each."""
         return self._evidence.faults()
+
+    @property
+    def evidence_counts(self) -> ArchiveCounts:
+        """Verdicts whose pictures were kept or skipped."""
+        return self._evidence.counts
 
     @property
     def pin_failures(self) -> int:

@@ -1,4 +1,4 @@
-"""The id of a verdict from what a person types: the whole id, or a unique beginning of it."""
+"""Finds the id of a verdict from a person's input: the whole id, or a unique beginning of it."""
 
 import re
 from collections.abc import Iterable

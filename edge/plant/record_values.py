@@ -1,4 +1,4 @@
-"""What is asked of the box's records, and the answers: history, evidence and labels.
+"""Requests about the box's records, and the answers: history, evidence and labels.
 
 `Records` is the port. `RecordsService` answers from the files; the client of the local socket
 answers through the running daemon.
@@ -6,7 +6,7 @@ answers through the running daemon.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Annotated, Any, Protocol, Self, TypeVar
+from typing import Annotated, Any, Protocol, Self, TypeVar, get_args
 
 from pydantic import AfterValidator, Field
 
@@ -16,16 +16,17 @@ from edge.core.text import fault_in, typed
 from edge.core.times import parse_time
 from edge.core.validation import ValidationError
 from edge.core.verdict import OUTCOMES
-from edge.storage import HistoryQuery, Label, LabelAction
+from edge.storage import HistoryQuery, Label, LabelAction, Why
 
 M = TypeVar("M", bound=Model)
 
 DEFAULT_LIMIT = 100
 MOST_IDS = 5000
 
-_TEXTS = ("camera", "verdict", "label", "truth", "part")
+_TEXTS = ("camera", "verdict", "label", "truth", "part", "why")
+_CHOICES = {"verdict": OUTCOMES, "why": get_args(Why), "unlabelled": ("true", "false")}
 _NUMBERS = {"recipe": 65_535, "limit": 10**9, "before_seq": 2**63 - 1}
-FIELDS = ("since", "until", *_TEXTS, *_NUMBERS)
+FIELDS = ("since", "until", *_TEXTS, "unlabelled", *_NUMBERS)
 
 
 class UnknownRecordError(RefusedError):
@@ -38,16 +39,24 @@ class RequestError(EdgeInspectError):
 
 @dataclass(frozen=True, slots=True)
 class RecordQuery:
-    """Which verdicts. `of_model`: by what the box judged; `truth`: by a person's label."""
+    """Which verdicts.
+
+    - `of_model`: by the box's verdict.
+    - `truth`: by a person's label.
+    - `why`: those whose picture is kept for this reason.
+    - `unlabelled`: only those without a label.
+    """
 
     of_model: HistoryQuery
     truth: str | None = None
+    why: str | None = None
+    unlabelled: bool = False
 
     @classmethod
     def read(cls, fields: Mapping[str, str], now: float, mark: str = "") -> Self:
         """From texts under the names of FIELDS. `limit` 0: all. Raises RequestError or TimeError.
 
-        now: seconds since the epoch. mark: what stands before a name in messages, such as `--`.
+        now: seconds since the epoch. mark: the prefix of a name in messages, such as `--`.
         """
         for name in fields:
             if name not in FIELDS:
@@ -56,9 +65,16 @@ class RecordQuery:
         for name, text in texts.items():
             if (fault := fault_in(text)) is not None:
                 raise RequestError(f"{mark}{name}: {fault}")
-        if (verdict := texts.get("verdict")) is not None and verdict not in OUTCOMES:
+        for name, allowed in _CHOICES.items():
+            if name in fields and fields[name] not in allowed:
+                raise RequestError(
+                    f"{mark}{name}: must be one of {', '.join(allowed)} (got {fields[name][:60]!r})"
+                )
+        unlabelled = fields.get("unlabelled") == "true"
+        if unlabelled and "truth" in fields:
             raise RequestError(
-                f"{mark}verdict: must be one of {', '.join(OUTCOMES)} (got {verdict[:60]!r})"
+                f"{mark}truth and {mark}unlabelled: an unlabelled verdict has no truth; use one "
+                "of the two"
             )
         times = {
             name: parse_time(fields[name], now, f"{mark}{name}")
@@ -71,12 +87,14 @@ class RecordQuery:
             if name in fields
         }
         numbers["limit"] = numbers.get("limit", DEFAULT_LIMIT) or None
-        truth = texts.pop("truth", None)
-        return cls(HistoryQuery(**times, **texts, **numbers), truth)  # type: ignore[arg-type]
+        truth, why = texts.pop("truth", None), texts.pop("why", None)
+        of_model = HistoryQuery(**times, **texts, **numbers)  # type: ignore[arg-type]
+        return cls(of_model, truth, why, unlabelled)
 
     def fields(self) -> dict[str, str]:
         """The texts that `read` accepts."""
-        values = {**asdict(self.of_model), "truth": self.truth}
+        values = {**asdict(self.of_model), "truth": self.truth, "why": self.why}
+        values["unlabelled"] = "true" if self.unlabelled else None
         values["limit"] = values["limit"] or 0
         return {
             name: repr(value) if isinstance(value, float) else str(value)
@@ -92,7 +110,7 @@ def _number(text: str, most: int, name: str) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class Remembered:
+class HistoryEntry:
     """A verdict that the box remembers.
 
     - `seq`: its place in history; the next page begins before it.
@@ -124,7 +142,7 @@ class Remembered:
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class VerdictDetails:
     """All that is known of one verdict.
 
     - `result`: its body; None when history has removed it and its picture has no record.
@@ -164,7 +182,7 @@ class Picture:
 
 
 @dataclass(frozen=True, slots=True)
-class Labelled:
+class LabelReply:
     """The labels that were given or taken back, and remarks of one sentence each."""
 
     labels: tuple[Label, ...]
@@ -218,11 +236,11 @@ class Records(Protocol):
     """The commands over history, evidence and labels. Ids may be unique beginnings of at least
     eight digits. All raise EdgeInspectError."""
 
-    def history(self, query: RecordQuery) -> Iterator[Remembered]:
+    def history(self, query: RecordQuery) -> Iterator[HistoryEntry]:
         """Verdicts that the box remembers, newest first."""
         ...
 
-    def show(self, name: str) -> Shown:
+    def show(self, name: str) -> VerdictDetails:
         """All that is known of one verdict."""
         ...
 
@@ -230,11 +248,11 @@ class Records(Protocol):
         """A kept picture of a verdict; `number`: of a part's frame, from 1."""
         ...
 
-    def label(self, request: LabelRequest) -> Labelled:
+    def label(self, request: LabelRequest) -> LabelReply:
         """Labels all, or none."""
         ...
 
-    def undo(self, request: UndoRequest) -> Labelled:
+    def undo(self, request: UndoRequest) -> LabelReply:
         """Takes back all, or none."""
         ...
 

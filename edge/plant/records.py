@@ -12,15 +12,15 @@ from edge.plant.known_verdict import KnownVerdict, why_no_picture
 from edge.plant.line_estimate import Counts, LineEstimate, estimate_line
 from edge.plant.record_ids import MOST_SHOWN, digits_of, the_only, times_of, unknown, whole_id
 from edge.plant.record_values import (
-    Labelled,
+    HistoryEntry,
+    LabelReply,
     LabelRequest,
     Picture,
     RecordQuery,
-    Remembered,
     RequestError,
-    Shown,
     UndoRequest,
     UnknownRecordError,
+    VerdictDetails,
 )
 from edge.storage import (
     EvidenceReader,
@@ -37,7 +37,7 @@ _KINDS = {".png": "image/png", ".jpg": "image/jpeg"}
 
 
 class History(Counts, Protocol):
-    """What is read of the history; `edge.storage.HistoryReader` is the real part."""
+    """The queries of the history; `edge.storage.HistoryReader` is the real part."""
 
     def verdicts(self, query: HistoryQuery) -> Iterator[HistoryRow]:
         """Newest first."""
@@ -62,28 +62,37 @@ class RecordsService:
         archive: Callable[[], ArchiveConfig],
         ok_label: Callable[[], str],
         now: Callable[[], float],
+        *,
+        skipped_samples: Callable[[], int | None] = lambda: None,
     ) -> None:
         """
         archive   the section of config.yaml; a reload changes it
         ok_label  the label of good parts
         now       seconds since the epoch
+        skipped_samples  pictures of the random sample that the running daemon did not keep
         """
         self._history, self._labels = history, labels
         self._archive, self._ok_label, self._now = archive, ok_label, now
+        self._skipped_samples = skipped_samples
 
-    def history(self, query: RecordQuery) -> Iterator[Remembered]:
+    def history(self, query: RecordQuery) -> Iterator[HistoryEntry]:
         """Verdicts that the box remembers, newest first."""
-        rows = self._labelled(query) if query.truth is not None else self._rows(query.of_model)
-        for row in rows:
+        count = 0
+        for row in self._fitting(query):
             label = self._labels.of(row.body["id"])
+            if label is not None and query.unlabelled:
+                continue
             truth = None if label is None else label.label
-            yield Remembered(row.seq, row.body, truth, row.doubtful)
+            yield HistoryEntry(row.seq, row.body, truth, row.doubtful)
+            count += 1
+            if count == query.of_model.limit:
+                return
 
-    def show(self, name: str) -> Shown:
+    def show(self, name: str) -> VerdictDetails:
         """All that is known of one verdict."""
         known = self._known(name)
         row, kept, truth = known.row, known.kept, known.truth
-        return Shown(
+        return VerdictDetails(
             known.id,
             known.body,
             None if truth is None else truth.label,
@@ -113,7 +122,7 @@ class RecordsService:
                 f"{path}: cannot be read ({error.strerror}); the budget may have removed it now"
             ) from error
 
-    def label(self, request: LabelRequest) -> Labelled:
+    def label(self, request: LabelRequest) -> LabelReply:
         """Labels all, or none."""
         if (problem := label_problem(request.label)) is not None:
             raise RequestError(f"label: {problem}")
@@ -129,13 +138,13 @@ class RecordsService:
                     "training makes a class of it"
                 )
         self._labels.add(given)
-        return Labelled(tuple(given), tuple(dict.fromkeys(remarks)))
+        return LabelReply(tuple(given), tuple(dict.fromkeys(remarks)))
 
-    def undo(self, request: UndoRequest) -> Labelled:
+    def undo(self, request: UndoRequest) -> LabelReply:
         """Takes back all, or none."""
         names = list(dict.fromkeys(self._id(one)[0] for one in request.ids))
         at = rfc3339(self._now())
-        return Labelled(tuple(self._labels.undo(names, at=at, by=request.by, note=request.note)))
+        return LabelReply(tuple(self._labels.undo(names, at=at, by=request.by, note=request.note)))
 
     def labels(self) -> Sequence[Label]:
         """All labels that count."""
@@ -147,7 +156,9 @@ class RecordsService:
 
     def line_estimate(self, since: float | None = None) -> LineEstimate:
         """The same as a value."""
-        return estimate_line(self._history, self._labels.all(), self._ok_label(), since)
+        return estimate_line(
+            self._history, self._labels.all(), self._ok_label(), since, self._skipped_samples()
+        )
 
     def _pictures(self) -> EvidenceReader:
         return EvidenceReader(self._archive().path)
@@ -164,16 +175,30 @@ class RecordsService:
             before = page[-1].seq
             left = None if left is None else left - size
 
-    def _labelled(self, query: RecordQuery) -> Iterator[HistoryRow]:
-        """Through the labels, which are few beside the verdicts."""
-        names = [label.id for label in self._labels.all() if label.label == query.truth]
-        found = (self._history.by_id(name) for name in names)
-        fitting = [row for row in found if row is not None and _fits(row, query.of_model)]
-        fitting.sort(key=lambda row: -row.seq)
-        yield from fitting[: query.of_model.limit]
+    def _fitting(self, query: RecordQuery) -> Iterator[HistoryRow]:
+        """Newest first; perhaps more than the limit, and labelled ones too."""
+        if query.truth is not None or query.why is not None:
+            found = (self._history.by_id(name) for name in self._named(query))
+            fitting = [row for row in found if row is not None and _fits(row, query.of_model)]
+            return iter(sorted(fitting, key=lambda row: -row.seq))
+        asked = query.of_model
+        return self._rows(replace(asked, limit=None) if query.unlabelled else asked)
+
+    def _named(self, query: RecordQuery) -> Iterator[str]:
+        """The ids of labels or of kept pictures, which are few beside the verdicts."""
+        truths = {label.id: label.label for label in self._labels.all()}
+        if query.why is None:
+            yield from (name for name, truth in truths.items() if truth == query.truth)
+            return
+        for record in self._pictures().records(query.of_model.since):
+            labelled = record.id in truths
+            if (labelled and query.unlabelled) or query.why not in record.why:
+                continue
+            if query.truth in (None, truths.get(record.id)):
+                yield record.id
 
     def _known(self, text: str) -> KnownVerdict:
-        """What is known of a verdict. While the history cannot be read, picture and labels count.
+        """The stored facts of a verdict. Without a readable history, picture and labels count.
 
         Raises UnknownRecordError when nothing is known, and HistoryError when only the history
         could know it.

@@ -113,7 +113,7 @@ class SnapshotRequests:
         if camera is None and len(readers) == 1:
             return next(iter(readers.values()))
         if camera is None:
-            raise TriggerError(f"camera: say which one ({names})", "malformed")
+            raise TriggerError(f"camera: name one of them ({names})", "malformed")
         if camera not in readers:
             raise TriggerError(f"camera: there is no {camera!r} here (cameras: {names})", "unknown")
         return readers[camera]

@@ -95,7 +95,7 @@ class TriggerRequests:
         if camera is None:
             if len(trackers) == 1:
                 return next(iter(trackers.values()))
-            raise TriggerError(f"camera: say which one (by request: {names})", "malformed")
+            raise TriggerError(f"camera: name one of them (by request: {names})", "malformed")
         if camera not in trackers:
             raise TriggerError(
                 f"camera: {camera!r} is not triggered by request (by request: {names})", "unknown"

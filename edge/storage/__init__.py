@@ -1,13 +1,15 @@
-"""What must outlive a power cut: outbox, history, evidence, labels, the current recipes,
-and the journals of changes, parts and items."""
+"""Data that outlive a power cut: outbox, history, evidence, labels, the current recipes, and the
+journals of changes, parts and items."""
 
 from edge.storage.current_recipes import CurrentRecipes
 from edge.storage.evidence import (
+    ArchiveCounts,
     Evidence,
     EvidenceFrame,
     EvidenceReader,
     EvidenceRecord,
     RecordSource,
+    Why,
 )
 from edge.storage.history.reader import HistoryReader
 from edge.storage.history.records import (
@@ -43,6 +45,7 @@ from edge.storage.processed_items import ProcessedItems
 from edge.storage.trigger_numbers import TriggerNumbers
 
 __all__ = [
+    "ArchiveCounts",
     "ChainReport",
     "Change",
     "CurrentRecipes",
@@ -77,6 +80,7 @@ __all__ = [
     "SendQueue",
     "TrendPoint",
     "TriggerNumbers",
+    "Why",
     "history_path",
     "label_problem",
     "outbox_in_use",

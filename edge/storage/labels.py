@@ -31,7 +31,7 @@ _MODE = 0o660  # the group that may use the local socket may label
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """What a person said of the part of one verdict, and the facts of that verdict.
+    """A person's label of the part of one verdict, and the facts of that verdict.
 
     The facts outlive history and picture, so that the estimate needs neither.
 
@@ -70,7 +70,7 @@ class LabelAction:
 class Labels:
     """All labels of a box. Safe between threads and processes.
 
-    Each question first reads what was appended since the last one, also by another process.
+    Each query first reads the lines appended since the last one, also by another process.
     """
 
     def __init__(self, path: Path) -> None:
@@ -78,7 +78,7 @@ class Labels:
         self.path = path
         self.damaged = 0  # lines that cannot be read
         self._lock = threading.Lock()
-        self._file = (0, 0)  # device and inode of what was read
+        self._file = (0, 0)  # device and inode of the file that was read
         self._offset = 0
         self._given: dict[str, list[Label]] = {}  # by verdict; the last one counts
         self._actions: dict[str, list[LabelAction]] = {}
@@ -193,7 +193,7 @@ class Labels:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         file = os.open(self.path, flags | os.O_CREAT, _MODE)
         if os.fstat(file).st_uid == os.geteuid():
-            os.fchmod(file, _MODE)  # whatever the umask
+            os.fchmod(file, _MODE)  # the umask may have removed bits
         folder = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             os.fsync(folder)
@@ -202,7 +202,7 @@ class Labels:
         return file
 
     def _read(self) -> None:
-        """Reads what was appended. Raises RefusedError for a file that is not ours to read."""
+        """Reads the appended lines. Raises RefusedError for a file that is not ours to read."""
         flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
         try:
             with os.fdopen(os.open(self.path, flags), "rb") as opened:
@@ -252,9 +252,7 @@ class Labels:
     def _check_kind(self, file: int) -> os.stat_result:
         status = os.fstat(file)
         if not stat.S_ISREG(status.st_mode):
-            raise RefusedError(
-                f"{self.path}: must be a regular file of labels; move what stands there away"
-            )
+            raise RefusedError(f"{self.path}: must be a regular file of labels; move it away")
         return status
 
     def _refusal(self, error: OSError) -> str:

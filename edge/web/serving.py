@@ -28,7 +28,7 @@ _CONNECTIONS = 32  # each may buffer a request of the largest size
 _SWEEP_S = 0.5  # interval of the check for slow clients, while there are connections
 _SILENT_CLIENT_S = 20  # waitress closes a connection after this silence
 _REQUEST_S = 30.0  # from the first byte of a request to its last
-_UNREAD_S = 20.0  # a client that reads nothing of its answer for so long is disconnected
+_UNREAD_S = 20.0  # a client that reads nothing of its answer for this time is disconnected
 _BUFFERED = 2**18  # bytes of an answer in memory; the rest waits until the client has read
 
 Endpoint = Callable[..., Response]

@@ -36,6 +36,7 @@ STEPS: tuple[Step, ...] = (
     versions.refuses_what_does_not_come_up,
     versions.refuses_what_refuses_the_config,
     versions.rolls_back_and_forth,
+    versions.refuses_a_server_without_a_token,
     versions.rolls_back_to_the_released_version,
     service.boots_without_a_broker,
     versions.uninstalls,

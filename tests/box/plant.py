@@ -4,6 +4,7 @@ subscriber, and questions to systemd."""
 import json
 import shutil
 import subprocess
+import time
 from collections import Counter
 from pathlib import Path
 
@@ -65,7 +66,7 @@ def released_tree(root: Path, name: str) -> bool:
     )
     if packed.returncode:
         return False
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     subprocess.run(["tar", "-x", "-C", str(folder)], input=packed.stdout, check=True)
     return True
 
@@ -110,8 +111,17 @@ def verdicts(root: Path) -> Counter[str]:
     return Counter(json.loads(line)["verdict"] for line in lines if line.endswith("}"))
 
 
-def lost(root: Path) -> list[int]:
-    """Numbers below the highest that never came: each is a verdict that was lost."""
+def lost(root: Path, seconds: float = 60.0) -> list[int]:
+    """Numbers below the highest that did not come within `seconds`: each is a lost verdict.
+
+    Live verdicts are sent before the backlog, so gaps close only after a while."""
+    until = time.monotonic() + seconds
+    while (gaps := _gaps(root)) and time.monotonic() < until:
+        time.sleep(0.5)
+    return gaps
+
+
+def _gaps(root: Path) -> list[int]:
     came = set(seqs(root))
     return sorted(set(range(1, max(came, default=0) + 1)) - came)
 

@@ -134,6 +134,32 @@ def rolls_back_and_forth(box: Box) -> str:
     return "\n".join([*seen, "verdicts lost: 0"])
 
 
+def refuses_a_server_without_a_token(box: Box) -> str:
+    """The released version let everyone in the network reach HTTP without a token. The upgrade
+    refuses such a config.yaml before it switches, and the version so far runs on."""
+    if not plant.released_tree(box.root, "released"):
+        return f"not tried: this clone has no history of {plant.RELEASED}"
+    _make(box, "released", "upgrade")
+    config = box.root / "etc/edge-inspect/config.yaml"
+    before = config.read_text(encoding="utf-8")
+    plant.edit_config(box.root, "web:\n  enabled: false", "web:\n  enabled: true ")
+    plant.edit_config(box.root, "  bind: 127.0.0.1 ", "  bind: 0.0.0.0 ")
+    box("systemctl restart edge-inspect", seconds=120)
+    plant.active(box)
+    pid, versions = plant.shown(box, "MainPID"), box("edge-inspect-setup versions")[1]
+    code, said = _make(box, "second", "upgrade", check=False)
+    assert code != 0
+    assert "web: bind 0.0.0.0 makes the box reachable for everyone in the network" in said, said
+    assert plant.shown(box, "MainPID") == pid, "the released version was stopped"
+    assert box("edge-inspect-setup versions")[1] == versions
+    plant.more_verdicts(box.root, 20)
+    config.write_text(before, encoding="utf-8")
+    box("systemctl restart edge-inspect", seconds=120)
+    plant.active(box)
+    assert not plant.lost(box.root), plant.lost(box.root)
+    return said
+
+
 def rolls_back_to_the_released_version(box: Box) -> str:
     """From the released version to this one, then back with verdicts that wait: nothing is lost.
 

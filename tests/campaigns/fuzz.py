@@ -68,7 +68,7 @@ class Report:
         return {
             "the daemon ends with 0, on SIGTERM": self.exit_code == 0,
             "no traceback": "Traceback" not in self.log and "unexpected fault" not in self.log,
-            f"no verdict is lost ({self.lost})": self.lost <= 0 < len(self.numbers),
+            f"no verdict is lost ({self.lost})": self.lost == 0 < len(self.numbers),
             f"memory grew by less than {growth_mb:g} MB": grown < growth_mb,
         }
 
@@ -220,7 +220,8 @@ def _count_lost(daemon: Daemon, report: Report) -> int:
     """Verdicts that neither arrived nor wait in the outbox."""
 
     def lost() -> int:
-        return daemon.last_seq() - daemon.waiting() - len(report.numbers)
+        judged = set(range(1, daemon.last_seq() + 1))
+        return len(judged - daemon.waiting_numbers() - report.numbers)
 
     until = time.monotonic() + 20
     while lost() > 0 and time.monotonic() < until:

@@ -104,7 +104,7 @@ def keep_all(config_path: Path, count: int, seed: int) -> int:
     thread.start()
     for number, frame in enumerate(frames(count, seed)):
         (verdict,) = judge.judge(frame)
-        while archive.kept < number - 5:  # its queue is bounded
+        while archive.counts.kept < number - 5:  # its queue is bounded
             time.sleep(0.001)
         archive.keep([frame], verdict)
     archive.close()

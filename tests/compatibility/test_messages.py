@@ -15,7 +15,7 @@ pytestmark = pytest.mark.broker
 RECORDED = json.loads(Path(__file__).with_name("recorded_messages.json").read_text("utf-8"))
 # Keys that a later version added: readers of JSON ignore what they do not know.
 ADDED = {
-    ".health": {"failures", "history", "estimate"},
+    ".health": {"failures", "history", "archive", "estimate"},
     ".health.cameras.top": {"recipe"},
     ".cameras.files": {"recipe"},
     ".cameras.gone": {"recipe"},

@@ -70,6 +70,7 @@ def _results(arguments: argparse.Namespace, seed: int, keep: Path, *, mounts: bo
                 *("--level", arguments.level, "--broken", arguments.broken),
                 *("--kinds", arguments.kinds, "--mounts", str(int(mounts))),
                 *(["--first"] if arguments.first else []),
+                *(["--any-age"] if arguments.any_age else []),
             ],
             pass_fds=[writer],
         )
@@ -145,6 +146,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--keep", default="", help="where broken rounds are kept")
     parser.add_argument("--first", action="store_true", help="stop at the first broken round")
     parser.add_argument("--broken", default="", help="a box that is broken on purpose")
+    parser.add_argument("--any-age", action="store_true", help="balanced: judges no time")
     for name in ("--worker", "--pipe", "--mounts"):
         parser.add_argument(name, type=int, help=argparse.SUPPRESS)
     return parser

@@ -41,13 +41,15 @@ class Rig:
         level: str = "strict",
         broken: str = "",
         mounts: bool = False,
+        any_age: bool = False,
     ) -> None:
-        """`folder`: what is kept when the round fails."""
+        """`folder`: what is kept when the round fails. `any_age`: the level's window is measured,
+        but not judged."""
         self.folder, self.boxes, self.schedule = folder, boxes, schedule
         self._level, self._broken = level, broken
         self.facts = Facts()
         self._log_at: list[int] = []  # bytes of the log at the start of each life
-        if level == "balanced":
+        if level == "balanced" and not any_age:
             self.facts.window_s = OutboxConfig().window_ms / 1000
         folder.mkdir(parents=True)
         make: type[Disk] = Disk

@@ -21,7 +21,7 @@ KINDS = ",".join({**NET, **BROKER, **BOX, **CLOCK, **DISK})
 @pytest.mark.parametrize("level", ["strict", "balanced"])
 def test_nothing_is_lost_whatever_happens(tmp_path: Path, level: str) -> None:
     """Exit code 0 after rounds of all that can happen to net, broker, box, clock and disk; under CI
-    always the same rounds."""
+    always the same rounds. Times are not judged: the machine may be busy."""
     mosquitto_program()
     command = [sys.executable, "-m", "tests.loss", "--rounds", str(ROUNDS), "--level", level]
     done = subprocess.run(
@@ -31,6 +31,7 @@ def test_nothing_is_lost_whatever_happens(tmp_path: Path, level: str) -> None:
             KINDS,
             "--keep",
             str(tmp_path / "kept"),
+            "--any-age",
             *(["--seed", "1"] if os.environ.get("CI") else []),
         ],
         capture_output=True,

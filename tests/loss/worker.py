@@ -66,6 +66,7 @@ def play(
             level=arguments.level,
             broken=arguments.broken,
             mounts=bool(arguments.mounts),
+            any_age=arguments.any_age,
         )
         judgement = Round(rig).play()
     except Exception:  # noqa: BLE001  outermost loop: the other rounds are to be played

@@ -59,7 +59,7 @@ def test_a_version_is_named_by_its_content(source: Path) -> None:
     assert re.fullmatch(r"\d+\.\d+\.\d+-[0-9a-f]{8}\n", first)
     assert run("id", folder=source).stdout == first
     seen = {first}
-    for name in ("edge/daemon.py", "constraints.txt", "systemd/edge-inspect.service"):
+    for name in ("edge/daemon/composition.py", "constraints.txt", "systemd/edge-inspect.service"):
         with (source / name).open("a") as file:
             file.write("\n# changed\n")
         seen.add(run("id", folder=source).stdout)

@@ -20,7 +20,7 @@ os.environ.setdefault("GPIOZERO_PIN_FACTORY", "mock")
 import psutil
 from gpiozero import Device
 
-import edge.daemon
+import edge.daemon.lifecycle
 from edge.capture import CameraFactory, ForkServerClient
 from edge.config import load_config
 from edge.core.threads import WATCH
@@ -29,7 +29,7 @@ from tests.support.faulty_daemon import Counter
 
 def attempt(folder: Path, number: int) -> Counter:
     """Builds and starts the daemon; step `number` fails. When none fails, the daemon is stopped."""
-    counter = Counter(number, until="daemon.py Daemon._shut_down")
+    counter = Counter(number, until="daemon/lifecycle.py Daemon._shut_down")
     path = folder / "config.yaml"
     config = load_config(path)
 
@@ -39,7 +39,7 @@ def attempt(folder: Path, number: int) -> Counter:
         on_stop()
         sys.setprofile(counter)
 
-    edge.daemon.listen_for_signals = listen  # type: ignore[attr-defined,assignment]
+    edge.daemon.lifecycle.listen_for_signals = listen  # type: ignore[attr-defined,assignment]
     with ForkServerClient() as fork_server:
         sys.setprofile(counter)
         try:

@@ -13,7 +13,7 @@ from edge.monitoring.health_body import Components
 from edge.monitoring.host import HostMetrics
 from edge.mqtt.send_scheduler import CAUSES
 from edge.mqtt.snapshots import SKIPS
-from edge.storage import HistoryStats, OutboxStats
+from edge.storage import ArchiveCounts, HistoryStats, OutboxStats
 
 
 class HealthyComponents:
@@ -71,6 +71,7 @@ class HealthyComponents:
             pin_faults=lambda: self.pin_faults,
             accessory_faults=lambda: self.accessory_faults,
             evidence_faults=lambda: self.evidence_faults,
+            evidence_counts=ArchiveCounts(kept=4),
         )
         components: dict[str, Any] = {
             "trackers": {},

@@ -36,5 +36,5 @@ def judge_and_keep(
             verdicts.append(verdict)
     archive.close()
     archive.run()
-    assert archive.skipped == 0
+    assert archive.counts.skipped == 0
     return verdicts

@@ -130,6 +130,11 @@ class Daemon:
         """The number of verdicts in its outbox."""
         return self._query("SELECT count(*) FROM outbox")
 
+    def waiting_numbers(self) -> set[int]:
+        """The numbers of the verdicts in its outbox."""
+        with contextlib.closing(sqlite3.connect(self.outbox, timeout=30)) as db:
+            return {int(seq) for (seq,) in db.execute("SELECT seq FROM outbox")}
+
     def acknowledged(self) -> int:
         """The number of acknowledged verdicts in the log line of the last stop."""
         found = re.findall(r"stopped: (\d+) verdicts stored, (\d+) acknowledged", self.log)

@@ -147,14 +147,20 @@ class RecordsOfABox:
         self.archive = ArchiveConfig(enabled=True, path=self.folder / "archive")
         self.labels = Labels(self.folder / "labels.jsonl")
 
-    def service(self, history: FakeHistory | FileHistory | None = None) -> RecordsService:
-        """The commands over these records. `history`: from a file instead."""
+    def service(
+        self,
+        history: FakeHistory | FileHistory | None = None,
+        skipped_samples: int | None = None,
+    ) -> RecordsService:
+        """The commands over these records. `history`: from a file instead. `skipped_samples`: that
+        the daemon counted."""
         return RecordsService(
             history or self.history,
             self.labels,
             lambda: self.archive,
             lambda: "ok",
             lambda: self.clock[0],
+            skipped_samples=lambda: skipped_samples,
         )
 
     def judge(

@@ -89,7 +89,7 @@ def troubles(folder: Path) -> list[Trouble]:
         Trouble("TLS spoken to a plain port", "may be a plain port", mqtt=tls()),
         Trouble("plain spoken to a TLS port", "a TLS port needs mqtt.tls", listens("good")),
         Trouble("no client certificate", "client certificate", asks, tls()),
-        Trouble("client certificate of a stranger", "client certificate", asks,
+        Trouble("client certificate of another authority", "client certificate", asks,
                 identity("stranger", "stranger")),
         Trouble("key of another certificate", "does not belong", asks, identity("box", "good")),
         Trouble("WebSockets spoken to a plain port", "no WebSocket",

@@ -1,5 +1,6 @@
 """The real daemon with a real MJPEG camera: its processes, and their end."""
 
+import os
 from collections.abc import Iterator
 
 import psutil
@@ -11,7 +12,8 @@ from tests.support.waiting import wait_until
 from tests.system.conftest import MakeDaemon
 
 pytestmark = pytest.mark.broker
-_NAME = "gate-7"  # a camera that no other test has
+# A camera that no other test has, nor a test of this file in another worker of pytest.
+_NAME = f"gate{os.getpid() % 10_000}"
 
 
 @pytest.fixture

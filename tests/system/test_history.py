@@ -59,6 +59,51 @@ def test_remembers_while_the_broker_is_away(
     assert daemon.waiting() >= len(found)
 
 
+@pytest.mark.parametrize(
+    "case",
+    [
+        ("strict", "as it was"),
+        ("balanced", "as it was"),
+        ("strict", "damaged"),
+        ("balanced", "deleted"),
+    ],
+)
+def test_remembers_what_a_killed_run_left_to_the_outbox(
+    make_daemon: MakeDaemon,
+    plant: Plant,
+    broker: Mosquitto,
+    tmp_path: Path,
+    case: tuple[str, str],
+) -> None:
+    """A run without a broker is killed; the next one sends its verdicts, and all are in the
+    history, each once."""
+    durability, history_file = case
+    draw_many(tmp_path / "parts", 100)
+    broker.kill()
+    sections = {"outbox": {"path": str(tmp_path / "state" / "outbox.db"), "durability": durability}}
+    daemon = make_daemon(f"replay:{tmp_path / 'parts'}", rate=20, loop=10, sections=sections)
+    daemon.start()
+    wait_until(lambda: len(remembered(daemon)) > 20, "the first commit", poll_s=0.5)
+    wait_until(lambda: daemon.waiting() > len(remembered(daemon)) + 10, "more verdicts", poll_s=0.2)
+    daemon.kill()
+    history, waiting = history_path(daemon.outbox), daemon.waiting()
+    assert len(remembered(daemon)) < waiting
+    if history_file == "damaged":
+        history.write_bytes(bytes(16) + history.read_bytes()[16:])
+    elif history_file == "deleted":
+        for file in history.parent.glob("history.db*"):
+            file.unlink()
+    broker.start()
+    daemon.start()
+    sent = plant.wait_for_results(waiting + 10)
+    assert daemon.stop() == 0
+    rows = list(HistoryReader(history).verdicts(HistoryQuery()))
+    ids = [row.body["id"] for row in rows]
+    assert len(ids) == len(set(ids))
+    assert {body["id"] for body in sent.values()} <= set(ids)
+    assert [row.seq for row in rows] == [row.body["seq"] for row in rows]
+
+
 def test_a_wrong_file_costs_no_verdict(
     make_daemon: MakeDaemon, plant: Plant, tmp_path: Path
 ) -> None:

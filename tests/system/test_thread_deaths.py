@@ -75,6 +75,7 @@ class Box:
         if self.plant is not None:
             body = json.dumps({"transaction": str(time.monotonic()), "camera": "top"}).encode()
             self.plant.publish(f"{BASE}/request/snapshot", body)
+            self.plant.publish(f"{BASE}/request/history", body)
 
     def kill(self, name: str) -> float:
         """Kills a thread. Returns the seconds until `health` over MQTT names it."""

@@ -13,8 +13,14 @@ from numpy.typing import NDArray
 
 from trainer.audit.fingerprint import THUMBNAIL_SIDE, Plane
 from trainer.audit.fingerprint_store import FingerprintStore
-from trainer.audit.pose import Pose, plausible, rescaled
-from trainer.audit.window_texture import NO_MATCH, SPARSE_WINDOWS, PixelMatch
+from trainer.audit.pose import Pose, is_shift, plausible, rescaled
+from trainer.audit.window_texture import (
+    FEW_POINTS,
+    MIN_TEXTURE_SPARSE,
+    NO_MATCH,
+    SPARSE_WINDOWS,
+    PixelMatch,
+)
 
 COARSE_SIDE = 48  # pixels
 COMPONENTS = 12
@@ -59,11 +65,17 @@ class Alignment:
     def certain(self) -> bool:
         """Whether both must show one part: their texture agrees.
 
-        Where less than half of the picture has content, the thumbnails must agree as well: many
-        drawings contain the same few straight lines, turned and stretched.
+        Where less than half of the picture has content, the thumbnails must agree as well, and a
+        pose that turns, mirrors or scales needs key points and more agreement: many drawings
+        contain the same few lines and arcs, turned and stretched.
         """
-        doubtful = self.pixel_match.windows < SPARSE_WINDOWS and self.residual < MIN_RESIDUAL
-        return self.pixel_match.certain(self.support) and not doubtful
+        match = self.pixel_match
+        if not match.certain(self.support):
+            return False
+        if match.windows >= SPARSE_WINDOWS:
+            return True
+        proven = match.texture >= MIN_TEXTURE_SPARSE and self.support >= FEW_POINTS
+        return self.residual >= MIN_RESIDUAL and (proven or is_shift(self.pose))
 
     @property
     def copy(self) -> bool:
@@ -93,10 +105,19 @@ class Alignment:
 
 @dataclass(frozen=True, slots=True)
 class SharedStructure:
-    """The structure shared by all pictures: float32, (k, 96, 96), and coarse, (k, 48, 48)."""
+    """The structure shared by all pictures.
+
+    - `planes`: float32, (k, 96, 96).
+    - `axes`: the same at half size, orthonormal: float32, (k, 2304).
+    """
 
     planes: Plane
-    coarse: Plane
+    axes: Plane
+
+    def without(self, half: Plane) -> Plane:
+        """A thumbnail of half size, float32, (48, 48), without the shared structure."""
+        flat = half.ravel()
+        return np.asarray((flat - self.axes.T @ (self.axes @ flat)).reshape(half.shape), np.float32)
 
 
 def shared_structure(
@@ -111,15 +132,16 @@ def shared_structure(
     if count == 0:
         return SharedStructure(
             np.empty((0, THUMBNAIL_SIDE, THUMBNAIL_SIDE), np.float32),
-            np.empty((0, COARSE_SIDE, COARSE_SIDE), np.float32),
+            np.empty((0, COARSE_SIDE * COARSE_SIDE), np.float32),
         )
     rows = np.random.default_rng(0).choice(np.sort(members), min(n, SAMPLE_SIZE), replace=False)
-    sample = store.planes(rows).reshape(len(rows), -1)
+    sample = np.stack([store.plane(row).ravel() for row in rows.tolist()])
     _, axes = np.linalg.eigh((sample @ sample.T).astype(np.float64))
     planes = axes[:, ::-1][:, :count].T.astype(np.float32) @ sample
     planes /= np.linalg.norm(planes, axis=1, keepdims=True) + 1e-6
     planes = planes.reshape(count, THUMBNAIL_SIDE, THUMBNAIL_SIDE)
-    return SharedStructure(planes, np.stack([half_size(plane) for plane in planes]))
+    halves = np.stack([half_size(plane).ravel() for plane in planes])
+    return SharedStructure(planes, np.linalg.svd(halves, full_matrices=False)[2])
 
 
 def half_size(plane: Plane) -> Plane:
@@ -150,7 +172,7 @@ def align_coarsely(
     pose = _refined(first, second, pose, 25)
     if not plausible(pose, aspects):
         return None
-    agreement = _agree(first, second, pose, common.coarse)
+    agreement = _agree(first, second, pose, common.axes.reshape(-1, *first.shape))
     if agreement < MIN_COARSE_CORRELATION:
         return None
     return CoarseMatch(rescaled(pose, 2.0), agreement)

@@ -45,6 +45,7 @@ class FoundCopies:
 
 def find_copies(
     store: FingerprintStore,
+    common: SharedStructure,
     read: ReadPicture,
     workers: int,
     progress: TotalProgress,
@@ -55,6 +56,7 @@ def find_copies(
 ) -> FoundCopies:
     """All pairs of rows that are copies or look-alikes.
 
+    - `common`: the structure that all rows share.
     - `read` reads the picture of a row again; more than one of `workers` needs it to be picklable.
     - `sides`: the side of the split of each row. A pair across the split is never left out for
       pairs of one side.
@@ -63,9 +65,8 @@ def find_copies(
     """
     if len(store) < 2:
         return FoundCopies()
-    whole = shared_structure(store, np.arange(len(store)))
-    with one_thread(), JobProcesses(PairJob(store, whole, read), workers) as pool:
-        search = _Search(store, pool, whole, sides or [""] * len(store), progress, max_leaking)
+    with one_thread(), JobProcesses(PairJob(store, common, read), workers) as pool:
+        search = _Search(store, pool, common, sides or [""] * len(store), progress, max_leaking)
         if not search.look(USUAL):
             return FoundCopies(search.certain, len(search.compared), stopped=True)
         usual = len(search.certain)

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.audit.alignment import Alignment, shared_structure
+from trainer.audit.alignment import Alignment, SharedStructure, shared_structure
 from trainer.audit.copies import FoundCopies, find_copies
 from trainer.audit.features import CheapFeatures, Features
 from trainer.audit.findings import Audit, Duplicate
@@ -126,10 +126,14 @@ def audit_dataset(
             scanned.append(one.without_fingerprint())
         distinct = [scanned[row] for row in rows]
         known = _exactly_leaking(scanned)
-        copies = _search_copies(store, distinct, workers, steps, options, exactly_leaking=known)
+        with one_thread():
+            common = shared_structure(store, np.arange(len(store)))
+        copies = _search_copies(
+            store, distinct, workers, steps, options, common=common, exactly_leaking=known
+        )
         checking = steps.step("checking labels")
         checking(0, len(items))
-        residuals = residual_features(store, shared_structure(store, np.arange(len(store))))
+        residuals = residual_features(store, common)
     near = {(rows[low], rows[high]): match for (low, high), match in copies.matches.items()}
     audit.pairs_compared = copies.compared
     audit.thorough_added = copies.added if options.thorough else None
@@ -149,6 +153,7 @@ def _search_copies(
     steps: TotalProgress,
     options: AuditOptions,
     *,
+    common: SharedStructure,
     exactly_leaking: int,
 ) -> FoundCopies:
     """The copies among the pictures of the store's rows."""
@@ -157,6 +162,7 @@ def _search_copies(
         return FoundCopies(stopped=True)
     return find_copies(
         store,
+        common,
         PictureReader(tuple(one.item.path for one in pictures)),
         workers,
         steps,

@@ -27,7 +27,7 @@ CACHED_PICTURES = 512  # 0.2 MB each; pairs are sorted, so the next pairs need t
 
 @dataclass(frozen=True, slots=True)
 class PairJob:
-    """What a process needs besides the pairs. `read` reads the picture of a row again."""
+    """The data that a process needs besides the pairs. `read` reads the picture of a row again."""
 
     store: FingerprintStore
     common: SharedStructure

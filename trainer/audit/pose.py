@@ -14,6 +14,7 @@ MAX_STRETCH = 1.7  # of one direction against the other, as in strong shear
 # Product of two RootSIFT descriptors above which they show one corner, also under another light.
 MIN_DESCRIPTOR_PRODUCT = 0.8
 MIN_POINTS = 4
+MAX_SHIFT_CHANGE = 0.1  # of a unit vector, by a map that still counts as a shift
 
 
 def quarter_turns() -> list[Pose]:
@@ -67,6 +68,11 @@ def pose_from_points(
 def is_mirrored(pose: Pose) -> bool:
     """Whether the map mirrors the picture."""
     return bool(np.linalg.det(pose[:, :2]) < 0)
+
+
+def is_shift(pose: Pose) -> bool:
+    """Whether it moves a picture, and hardly turns, mirrors, scales or stretches it."""
+    return bool(np.abs(pose[:, :2] - np.eye(2)).max() <= MAX_SHIFT_CHANGE)
 
 
 def plausible(pose: Pose, aspects: tuple[float, float] = (1.0, 1.0)) -> bool:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainer.audit.alignment import SharedStructure, half_size
-from trainer.audit.features import quantiles
+from trainer.audit.features import mean_and_spread, quantiles
 from trainer.audit.fingerprint import Plane
 from trainer.audit.fingerprint_store import FingerprintStore
 
@@ -18,14 +18,7 @@ QUANTILES = (0.001, 0.01, 0.05, 0.5, 0.95, 0.99, 0.999)
 
 def residual_features(store: FingerprintStore, common: SharedStructure) -> NDArray[np.float32]:
     """Features of each row of the store: float32, (n, 54)."""
-    axes = common.coarse.reshape(len(common.coarse), -1)
-    if len(axes):
-        axes = np.linalg.svd(axes, full_matrices=False)[2]
-    rows = []
-    for row in range(len(store)):
-        thumbnail = half_size(store.plane(row))
-        flat = thumbnail.ravel()
-        rows.append(_features((flat - axes.T @ (axes @ flat)).reshape(thumbnail.shape)))
+    rows = [_features(common.without(half_size(store.plane(row)))) for row in range(len(store))]
     return np.asarray(rows, np.float32)
 
 
@@ -39,7 +32,7 @@ def _features(residual: Plane) -> list[float]:
 
 
 def _statistics(plane: NDArray[np.floating]) -> list[float]:
-    spread = float(plane.std()) + 1e-3
-    square = np.square(plane / spread)
-    peaked = float(np.mean(square * square))  # a power of 4 takes ten times as long
+    spread = mean_and_spread(plane)[1] + 1e-3
+    square = np.square(plane / np.float32(spread))
+    peaked = mean_and_spread(square * square)[0]  # a power of 4 takes ten times as long
     return [float(np.log(spread)), *quantiles(plane, QUANTILES).tolist(), float(np.log1p(peaked))]

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from edge.core.errors import PictureError
 from edge.core.image import decode_picture, read_header
 from trainer.audit.compared_picture import ComparedPicture, compared_picture
-from trainer.audit.features import Features
+from trainer.audit.features import Features, mean_and_spread
 from trainer.audit.fingerprint import EMPTY_FINGERPRINT, Fingerprint, Grey, fingerprint
 from trainer.audit.job_processes import JobProcesses, Progress
 
@@ -153,11 +153,9 @@ def lighting_of(grey: Grey) -> Lighting:
     scale = min(1.0, LIGHTING_SIDE / max(grey.shape))
     small = cv2.resize(grey, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
     plane = np.asarray(small, np.float32)
-    spread = float(plane.var())
-    edges = np.asarray(cv2.Laplacian(plane, cv2.CV_32F), np.float32)
-    return Lighting(
-        float(plane.mean()), float(np.sqrt(spread)), float(edges.var()) / (spread + 1.0)
-    )
+    brightness, contrast = mean_and_spread(plane)
+    _, edges = mean_and_spread(np.asarray(cv2.Laplacian(plane, cv2.CV_32F), np.float32))
+    return Lighting(brightness, contrast, edges**2 / (contrast**2 + 1.0))
 
 
 def _mode(kind: str, data: bytes, pixels: Pixels) -> str:

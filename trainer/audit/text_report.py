@@ -64,7 +64,7 @@ def _picture_blocks(audit: Audit) -> list[str]:
     return [
         _block(
             f"suspected wrong labels: {len(audit.suspected_mislabels)}, most doubtful first",
-            "look at each; move what is wrong. Not every one is",
+            "look at each; move the wrong ones. Not every one is",
             (
                 f"{one.file}: looks like {one.likely!r} (given {one.label!r} at "
                 f"{one.probability:.1%}); {one.why}"
@@ -81,7 +81,7 @@ def _picture_blocks(audit: Audit) -> list[str]:
             "photograph both classes under the same conditions; or know that this is how the "
             "defect shows",
             (
-                f"{one.what} alone tells {one.label!r} from good parts with AUROC {one.auroc:.2f}"
+                f"{one.what} alone separates {one.label!r} from good parts, AUROC {one.auroc:.2f}"
                 for one in audit.shortcuts
             ),
         ),

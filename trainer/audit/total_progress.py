@@ -13,7 +13,7 @@ SPLIT = " across the split"
 
 # Step: expected entries a picture, milliseconds of processor an entry.
 STEPS = {
-    "reading pictures": (1.0, 17.0),
+    "reading pictures": (1.0, 14.0),
     "searching copies": (0.01, 250.0),
     f"comparing pairs{SPLIT}": (2.5, 1.5),
     f"aligning pairs{SPLIT}": (0.8, 6.0),

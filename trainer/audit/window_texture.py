@@ -4,6 +4,7 @@ Each window is correlated by itself, in three band-passes. So light and gamma fa
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -11,9 +12,12 @@ from numpy.typing import NDArray
 
 from trainer.audit.fingerprint import Plane
 
+Planes = tuple[Plane, Plane]
+
 WINDOWS_PER_SIDE = 8
-# Blur widths of three band-passes, pixels. Compression noise is finer, shading is coarser.
-BANDS = ((0.7, 1.4), (1.4, 2.8), (2.8, 5.6))
+# Blur widths between which three band-passes lie, pixels. Compression noise is finer, shading is
+# coarser.
+BLUR_WIDTHS = (0.7, 1.4, 2.8, 5.6)
 ROUNDING_DEVIATION = 0.3  # grey levels, of a uniform place after rounding to 8 bits
 RINGING_SHARE = 0.05  # of the picture's detail: compression rings up to this beside an edge
 MIN_WINDOW_SHARE = 0.7  # of a window that both pictures cover
@@ -97,8 +101,9 @@ def compare_windows(first: Plane, aligned: Plane, mask: Plane) -> PixelMatch:
     if not windows.whole.any():
         return NO_MATCH
     lows, counts, bands = [], [], []
-    for narrow, wide in BANDS:
-        band = _compare_band(_bands((first, aligned), mask, narrow, wide), windows)
+    planes = first * mask, aligned * mask
+    for fine, coarse in pairwise(_smoothed(planes, mask, width) for width in BLUR_WIDTHS):
+        band = _compare_band(_band_pass(fine, coarse, mask), windows)
         if band is None:
             return NO_MATCH
         lows.append(float(np.quantile(band.correlations, LOW_QUANTILE)))
@@ -117,11 +122,13 @@ def low_correlation(first: Plane, aligned: Plane, mask: Plane, band: tuple[float
     windows = _window_shares(mask)
     if not windows.whole.any():
         return 0.0
-    compared = _compare_band(_bands((first, aligned), mask, *band), windows)
+    planes = first * mask, aligned * mask
+    fine, coarse = (_smoothed(planes, mask, width) for width in band)
+    compared = _compare_band(_band_pass(fine, coarse, mask), windows)
     return 1.0 if compared is None else float(np.quantile(compared.correlations, LOW_QUANTILE))
 
 
-def _compare_band(planes: tuple[Plane, Plane], windows: _Windows) -> _Band | None:
+def _compare_band(planes: Planes, windows: _Windows) -> _Band | None:
     """The correlations of the windows with content; None when no window has any."""
     one, other = planes
     side, share, whole = windows.side, windows.share, windows.whole
@@ -147,20 +154,18 @@ def _sharpness(band: _Band, windows: _Windows) -> float:
     return float(1 - max(moved) / max(0.01, float(band.correlations.mean())))
 
 
-def _bands(
-    planes: tuple[Plane, Plane], mask: Plane, narrow: float, wide: float
-) -> tuple[Plane, Plane]:
-    """The band-pass between two blur widths of each plane, inside the mask: float32."""
-    weights = [cv2.GaussianBlur(mask, (0, 0), width) + 1e-3 for width in (narrow, wide)]
+def _smoothed(planes: Planes, mask: Plane, width: float) -> Planes:
+    """Both planes, which are 0 outside the mask, blurred inside it: float32."""
+    weight = np.asarray(cv2.GaussianBlur(mask, (0, 0), width), np.float32) + np.float32(1e-3)
+    one, other = (
+        np.asarray(cv2.GaussianBlur(plane, (0, 0), width) / weight, np.float32) for plane in planes
+    )
+    return one, other
 
-    def band(plane: Plane) -> Plane:
-        fine, coarse = (
-            cv2.GaussianBlur(plane * mask, (0, 0), width) / weight
-            for width, weight in zip((narrow, wide), weights)
-        )
-        return np.asarray((fine - coarse) * mask, np.float32)
 
-    return band(planes[0]), band(planes[1])
+def _band_pass(fine: Planes, coarse: Planes, mask: Plane) -> Planes:
+    """The difference of two blurs of each plane, inside the mask."""
+    return (fine[0] - coarse[0]) * mask, (fine[1] - coarse[1]) * mask
 
 
 def _windows(plane: Plane, side: int) -> Plane:

@@ -85,7 +85,7 @@ def _add_augmentation_options(add: Callable[..., Any]) -> None:
         type=_degrees,
         default=0.0,
         metavar="DEGREES",
-        help="turn training pictures by up to DEGREES: for parts that sometimes lie askew",
+        help="turn training pictures by up to DEGREES: for parts that are sometimes rotated",
     )
 
 

@@ -9,7 +9,7 @@ from trainer.evaluation.requirements import parse_share
 def add_requirement_options(parser: argparse.ArgumentParser) -> None:
     """Adds the options to a parser."""
     add = parser.add_argument_group(
-        "what the plant needs",
+        "requirements of the plant",
         "The test set must show each limit at 95 % confidence, else exit code 1.",
     ).add_argument
     add("--max-escape", type=_share, metavar="SHARE", help="of the defects, e.g. 0.5%%")

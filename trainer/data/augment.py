@@ -23,7 +23,7 @@ class Variations:
 
     Quarter turns suit parts that lie in any direction. They hide structure that always runs one
     way, such as the busbars of a solar cell, so they are off by default. `turn` is the largest
-    small turn in degrees, in either direction, for parts that sometimes lie askew; 0 is off.
+    small turn in degrees, in either direction, for parts that are sometimes rotated; 0 is off.
     """
 
     flip: bool = True

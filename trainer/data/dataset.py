@@ -246,8 +246,8 @@ class _Splitter:
             if present == {self.classes[0]} and set_name == "train" and split:
                 raise DatasetError(
                     f"{self.root / set_name}: shows good parts only, and no picture of the class "
-                    f"{missing}; train with --network one-class, which learns from good parts, "
-                    "or move some defective parts to train/"
+                    f"{missing}; train with --network one-class, or move some defective parts to "
+                    "train/"
                 )
             if missing and split:
                 raise DatasetError(

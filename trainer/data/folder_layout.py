@@ -23,13 +23,15 @@ SET_OF_FOLDER: dict[str, SetName] = {
     **dict.fromkeys(VALIDATION_FOLDERS, "validation"),
 }
 MAX_NAMES = 10
+_WRITTEN_OTHERWISE = {"training": "train", "testing": "test"}  # besides other capitals
 GOOD_NAMES = frozenset(("ok", "good", "normal", "pass", "io", "양품", "정상"))
 # Left by macOS archives, Synology and QNAP servers, Windows and Linux volumes.
 _SYSTEM_FOLDERS = frozenset(
     ("__macosx", "@eadir", "#recycle", "#snapshot", "@recycle", "$recycle.bin",
      "system volume information", "lost+found")
 )  # fmt: skip
-_SYSTEM_FILES = frozenset(("thumbs.db", "desktop.ini", "manifest.csv"))
+MANIFEST = "manifest.csv"
+_SYSTEM_FILES = frozenset(("thumbs.db", "desktop.ini", MANIFEST))
 
 
 @dataclass(slots=True)
@@ -125,6 +127,7 @@ def picture_path(root: Path, file: str) -> Path:
 
 def _set_folders(root: Path) -> list[Path]:
     """The folders train/, test/ and valid/; empty for a folder that is not split."""
+    _refuse_other_names(root)
     present = [name for name in SET_OF_FOLDER if (root / name).is_dir()]
     validation = [name for name in present if name in VALIDATION_FOLDERS]
     if "train" in present and "test" in present:
@@ -156,6 +159,26 @@ def _set_folders(root: Path) -> list[Path]:
             f"test/; give {nested[0]}"
         )
     return []
+
+
+def _refuse_other_names(root: Path) -> None:
+    """Raises DatasetError for `Train/` and `Test/`, which would count as classes, and for a
+    manifest under another name, whose groups would not count."""
+    entries = _entries(root)
+    meant = {
+        entry.name: _WRITTEN_OTHERWISE.get(entry.name.lower(), entry.name.lower())
+        for entry in entries
+        if entry.is_dir()
+    }
+    sets = {name: right for name, right in meant.items() if right in SET_OF_FOLDER}
+    wrong = [name for name, right in sets.items() if name != right]
+    if wrong and "train" in sets.values() and len(set(sets.values())) > 1:
+        raise DatasetError(f"{root}: has {wrong[0]}/; rename it to {sets[wrong[0]]}/")
+    files = [entry.name for entry in entries if entry.name.lower().startswith(MANIFEST)]
+    if files and MANIFEST not in files:
+        raise DatasetError(
+            f"{root / files[0]}: rename it to {MANIFEST}, or remove it: its groups do not count"
+        )
 
 
 def _add_classes(found: FoundPictures, root: Path, folder: Path) -> None:
@@ -201,6 +224,8 @@ def _below(found: FoundPictures, root: Path, folder: Path) -> list[Path]:
             if not _is_link_to_parent(entry):
                 pictures += _below(found, root, entry)
         elif is_picture_name(entry):
+            if entry.exists() and not entry.is_file():
+                raise DatasetError(f"{entry}: is a pipe, a socket or a device; remove it")
             pictures.append(entry)
         elif _counts_as_left_out(entry):
             found.left_out.append(_name(root, entry))

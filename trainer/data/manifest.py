@@ -10,9 +10,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from edge.core.errors import DatasetError
-from trainer.data.folder_layout import shortened_list, typed_name
+from trainer.data.folder_layout import MANIFEST, shortened_list, typed_name
 
-MANIFEST = "manifest.csv"
+__all__ = ["COLUMNS", "MANIFEST", "read_manifest"]
+
 COLUMNS = ("file", "label", "group")
 _DELIMITERS = ",;\t"
 _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")

@@ -1,13 +1,13 @@
 """Several data sets as one: a folder of links with train/, test/ and a manifest.csv.
 
 `edge-train OLD NEW -o RUN` trains on RUN/data. So audit, conversion, evaluation and report work on
-it as on any other data set, and everyone can see what a training was made of.
+it as on any other data set, and the folder shows the pictures of a training.
 
 - Files: `{train,test,valid}/CLASS/NAME-OF-THE-SET/…`, links to the pictures.
-- A set with train/ and test/ keeps its sides. The groups of the others are split. Where no set has
-  sides, the folder has none either, and `load_dataset` splits all groups together.
-- Groups of two sets are different parts, whatever their names, except the groups of
-  `edge-inspect export`: those name a part of a line, so they stay on one side.
+- A set with train/ and test/ keeps its split. The groups of the others are split. Where no set has
+  a split, the folder has none either, and `load_dataset` splits all groups together.
+- Groups of two sets are different parts under any names, except the groups of
+  `edge-inspect export`: those name a part of a line, so they stay in one set.
 """
 
 import csv

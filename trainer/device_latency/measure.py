@@ -67,7 +67,7 @@ def calibrated(costs: CostTable) -> CostTable:
     """Corrects the costs by the measured time of whole small networks.
 
     An operator alone has all its data in the processor's cache; in a network it has not. So all
-    prices are multiplied by the median ratio of measured to estimated time. The largest
+    costs are multiplied by the median ratio of measured to estimated time. The largest
     deviation of the other ratios is the spread.
     """
     prices: dict[Kernels, dict[Dtype, dict[str, OperatorPrice]]] = {}

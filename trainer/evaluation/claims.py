@@ -52,7 +52,7 @@ class Claim:
         if self.observed.independent < enough:
             return (
                 f"it needs {enough:,} {self.population} of different parts in test with 0 "
-                f"{self.event}; add pictures of other parts, or ask for what can be shown"
+                f"{self.event}; add pictures of other parts, or set a limit that they can show"
             )
         count = math.ceil(self.observed.k * self.observed.independent / self.observed.n)
         return (
@@ -126,5 +126,5 @@ def check_demonstrable(requirements: Requirements, n_ok: int, n_defect: int) -> 
             )
     if reasons:
         raise RefusedError(
-            "; ".join(reasons) + "; add pictures of other parts, or ask for what can be shown"
+            "; ".join(reasons) + "; add pictures of other parts, or set a limit that they can show"
         )

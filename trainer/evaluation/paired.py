@@ -45,7 +45,7 @@ class PairedFigure:
 
     @property
     def judgement(self) -> str:
-        """What the interval shows of B."""
+        """The conclusion about B that the interval allows."""
         low, high = self.interval
         if not self.better:
             return "fewer" if high < 0 else "more" if low > 0 else "not surely different"

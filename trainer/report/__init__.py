@@ -1,1 +1,1 @@
-"""Makes report.html: one file that shows a quality engineer what a model can do, also offline."""
+"""Makes report.html: one file with the figures of a model for a quality engineer, also offline."""

@@ -45,7 +45,7 @@ def audit_section(run_data: RunData) -> str:
     for one in found.get("giveaways", []):
         details.append(
             paragraph(
-                f"{one.get('what')} alone tells {one.get('label')} from good parts (AUROC "
+                f"{one.get('what')} alone separates {one.get('label')} from good parts (AUROC "
                 f"{one.get('auroc')}): a network may judge by that and not by the defect."
             )
         )

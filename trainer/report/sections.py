@@ -27,7 +27,7 @@ def verdict_section(run_data: RunData) -> str:
     refused = evaluation.refusals()
     if not evaluation.learned:
         return section(
-            "What it comes to",
+            "Summary",
             paragraph("Not learned: do not use this model.", "answer"),
             paragraph(
                 f"On unknown parts it ranks a defect above a good part in "
@@ -50,11 +50,11 @@ def verdict_section(run_data: RunData) -> str:
     answer = (
         "The test set does not show the limits: do not use this model yet."
         if refused
-        else "Learned: it tells defects from good parts."
+        else "Learned: it separates defects from good parts."
     )
     at = evaluation.thresholds
     return section(
-        "What it comes to",
+        "Summary",
         paragraph(answer, "answer"),
         *([paragraph(f"Note: {SYNTHETIC_NOTE}.")] if run_data.spec.data.get("painted") else []),
         *(paragraph(reason) for reason in refused),
@@ -220,7 +220,7 @@ def calibration_section(run_data: RunData) -> str:
         f"temperature {run_data.spec.output.temperature:g}, fitted on validation."
     )
     return section(
-        "Does a score mean what it says?",
+        "Do scores agree with defect rates?",
         '<div class="pair">',
         figure(reliability_chart(evaluation), caption),
         table(["score", "pictures", "mean score", "defective"], rows),
@@ -235,7 +235,7 @@ def gallery_section(title: str, meaning: str, found: list[GalleryCard]) -> str:
         return f"<h3>{escape(title)}</h3>" + paragraph("none", "hint")
     shown = "".join(
         f'<div class="card"><div><img alt="{escape(card.row.file)}" src="{card.picture}">'
-        f'<img alt="what the network looked at" src="{card.heat}"></div>'
+        f'<img alt="regions that the network used" src="{card.heat}"></div>'
         f"<p><b>{escape(card.row.label)}</b>, score {card.row.score:.4f}<br>"
         f"{escape(card.row.file)}</p></div>"
         for card in found

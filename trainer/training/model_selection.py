@@ -123,7 +123,7 @@ def candidates_table(candidates: Sequence[CandidateRun]) -> str:
 
 
 def plan_as_json(plan: CandidatePlan) -> dict[str, Any]:
-    """The plan as JSON: a stopped run resumes with it, whatever the load of the machine."""
+    """The plan as JSON: a stopped run resumes with it, under any load of the machine."""
     epochs = [[one.network, one.tune, one.side, one.epochs] for one in plan.all_settings]
     return {"recipes": epochs, "left_out": list(plan.left_out)}
 

@@ -1,7 +1,7 @@
 """`--network one-class`: trains a model on good parts only, for plants with hardly any defects.
 
 The model learns to separate good parts from the same parts with painted defects. All real defects
-are in the test set: they show what the model finds, and it never learns from them.
+are in the test set: they measure the model, and it never learns from them.
 """
 
 import time

@@ -108,7 +108,7 @@ class HTTPStream:
             self._behind = True
         elif waited_s >= _CAUGHT_UP_S:
             self._behind = False
-        # What was here already came at any time after the bytes that were read before it.
+        # Bytes that were here already came at any time after the bytes that were read before them.
         oldest = self._arrived
         if not self._behind:
             newest = oldest if pending else now
@@ -116,7 +116,7 @@ class HTTPStream:
                 if (level, kind) == (socket.SOL_SOCKET, _SO_TIMESTAMPNS):
                     seconds, nanoseconds = _TIMESPEC.unpack(data[: _TIMESPEC.size])
                     newest = now - (time.time() - seconds - nanoseconds / 1e9)
-            # A step of the clock must not move it outside what is known without it.
+            # A step of the clock must not move it outside the bounds that are known without it.
             self._arrived = min(now, max(newest, oldest if pending else before))
             if not pending:
                 oldest = self._arrived

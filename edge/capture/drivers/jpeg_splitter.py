@@ -1,8 +1,8 @@
 """Cuts an MJPEG stream into JPEGs, by the structure of the JPEGs themselves.
 
 Cameras send boundaries other than they announce, wrong lengths or none, and line ends of all kinds.
-So a part's Content-Length is only believed until one was wrong, and a boundary is only what stands
-before a picture. A damaged or truncated JPEG is handed on: who decodes it reports the damage.
+So a part's Content-Length is only believed until one was wrong, and a boundary counts only
+before a picture. A damaged or truncated JPEG is handed on: the decoder reports the damage.
 """
 
 import re
@@ -84,7 +84,7 @@ class JPEGSplitter:
         return part
 
     def notes(self) -> list[str]:
-        """What was wrong with the stream since the last call; each only once."""
+        """Faults of the stream since the last call; each only once."""
         notes, self._notes = self._notes, []
         return notes
 
@@ -107,7 +107,7 @@ class JPEGSplitter:
                 self._in_picture, self._in_scan, self._at = True, False, 2
                 self._end, self._surplus = None, 0
                 return True
-            self._searched = at + len(_SOI)  # a preview in what follows a picture
+            self._searched = at + len(_SOI)  # a preview may stand in the bytes after a picture
         self._searched = max(0, len(buffer) - 2)
         if (surplus := len(buffer) - _MAX_HEAD) > 0:
             self._drop(surplus)

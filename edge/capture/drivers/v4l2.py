@@ -93,7 +93,7 @@ class V4L2Camera(OpenCVCamera):
             if self._fourcc() != code.strip():
                 raise CameraError(
                     f"{self._name}: does not give pixel_format {config.pixel_format} (gives "
-                    f"{self._fourcc()}); `v4l2-ctl --list-formats-ext` lists what it can"
+                    f"{self._fourcc()}); `v4l2-ctl --list-formats-ext` lists its formats"
                 )
         for prop, value in (
             (cv2.CAP_PROP_FRAME_WIDTH, config.width),

@@ -188,7 +188,7 @@ def _first_shape(channel: Channel, camera: DrivenCamera, stop: StopEvent) -> Sha
     """The shape of the first frame that can be decoded; the daemon limits the time.
 
     Of a JPEG that is damaged behind its header, the size is enough: so a camera whose JPEGs are all
-    damaged is open, and each verdict tells the damage.
+    damaged is open, and each verdict names the damage.
     """
     while True:
         _grab(channel, camera, stop)

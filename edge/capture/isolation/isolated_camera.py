@@ -45,7 +45,7 @@ M = TypeVar("M", ChildStarted, CameraOpened)
 
 
 class IsolatedCamera:
-    """A `Camera` whose `read` ends in time, whatever the driver does."""
+    """A `Camera` whose `read` ends in time, even when the driver hangs."""
 
     live = True
 
@@ -216,7 +216,7 @@ class IsolatedCamera:
         """The next message; None on stop.
 
         limit_s  seconds to wait for it
-        trouble  what the process fails to do when none comes
+        trouble  the verb of the error when none comes, such as "gives no picture"
 
         Raises CameraError when the camera is lost, the message is malformed, or none comes. Raises
         ChannelClosed.

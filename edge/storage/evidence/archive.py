@@ -66,12 +66,22 @@ class _Kept:
         return sum(frame.nbytes for frame in self.frames)
 
 
-class Archive:
-    """Inspection calls `keep`, which returns at once; `run` is the thread that writes.
+@dataclass(slots=True)
+class ArchiveCounts:
+    """Verdicts since the start.
 
-    kept, skipped: verdicts since the start.
+    kept: those whose pictures are kept.
+    skipped: those whose pictures were to be kept: the queue was full, or the disk refused.
     skipped_samples: those of the random sample among the skipped.
     """
+
+    kept: int = 0
+    skipped: int = 0
+    skipped_samples: int = 0
+
+
+class Archive:
+    """Inspection calls `keep`, which returns at once; `run` is the thread that writes."""
 
     def __init__(
         self,
@@ -82,13 +92,16 @@ class Archive:
         first: bool = True,
         free: Callable[[Path], int] = free_bytes,
         draw: Callable[[], float] | None = None,
+        counts: ArchiveCounts | None = None,
     ) -> None:
         """Parameters:
 
+        counts: those of earlier archives of this process; None: it is the first.
         first: no other archive of this process writes into the folder.
         free, draw: those of `EvidenceLimits` and of `EvidencePolicy`.
         """
-        self.kept = self.skipped = self.skipped_samples = 0
+        self.counts = counts or ArchiveCounts()
+        self._has_kept = False
         self._config, self._clock, self._first = config, clock, first
         self._policy = EvidencePolicy(config) if draw is None else EvidencePolicy(config, draw)
         self._queue: queue.Queue[_Kept | None] = queue.Queue(_QUEUE)
@@ -141,7 +154,7 @@ class Archive:
         )
 
     def faults(self) -> list[str]:
-        """What is wrong with the evidence now, a sentence each."""
+        """Present faults of the evidence, a sentence each."""
         found = [self._fault] if self._fault else []
         if lost := self._limits.lost:
             found.append(
@@ -186,7 +199,7 @@ class Archive:
                 self._enforce_limits()
             except (OSError, ValueError, OverflowError, cv2.error, PictureError) as error:
                 self._note_failure(error, work)
-        if self.kept and not self.counted:
+        if self._has_kept and not self.counted:
             with contextlib.suppress(OSError):  # the next start tries again
                 for _ in counting:
                     pass
@@ -223,7 +236,8 @@ class Archive:
         # pictures that come together are flushed together: fewer writes to the SD card
         last = self._queue.empty()
         write_evidence(folder, (f"{stem}.json", record), files, flush_folder=last)
-        self.kept += 1
+        self.counts.kept += 1
+        self._has_kept = True
         self._fault = ""
         size = sum(on_disk(len(data)) for _, data in files) + on_disk(len(record))
         self._index.added(folder, verdict.camera, stem, size)
@@ -249,8 +263,8 @@ class Archive:
         return self._judged_on[runtime]
 
     def _skip(self, why: Sequence[Why]) -> None:
-        self.skipped += 1
-        self.skipped_samples += "sample" in why
+        self.counts.skipped += 1
+        self.counts.skipped_samples += "sample" in why
 
     def _note_failure(self, error: Exception, work: _Kept | None) -> None:
         self._skip(() if work is None else work.why)

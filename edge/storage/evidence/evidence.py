@@ -8,16 +8,17 @@ from edge.core.clock import Clock
 from edge.core.frame import Frame
 from edge.core.threads import start_thread
 from edge.core.verdict import Verdict
-from edge.storage.evidence.archive import Archive, NoLabels, ProtectedRecords
+from edge.storage.evidence.archive import Archive, ArchiveCounts, NoLabels, ProtectedRecords
 
 
 class Evidence:
-    """Keeps pictures of verdicts. Safe between threads."""
+    """Keeps pictures of verdicts. Safe between threads. `counts`: of all its archives."""
 
     def __init__(
         self, config: ArchiveConfig, clock: Clock, labels: ProtectedRecords | None = None
     ) -> None:
-        """Writes nothing before `start`. `labels`: what people labelled; None: nothing."""
+        """Writes nothing before `start`. `labels`: people's labels; None: nothing."""
+        self.counts = ArchiveCounts()
         self._clock, self._labels = clock, labels or NoLabels()
         self._archive = self._built(config, first=True)
 
@@ -57,7 +58,7 @@ class Evidence:
         return self._archive
 
     def faults(self) -> list[str]:
-        """What is wrong with the evidence now, a sentence each."""
+        """Present faults of the evidence, a sentence each."""
         archive = self._archive
         return [] if archive is None else archive.faults()
 
@@ -74,4 +75,4 @@ class Evidence:
     def _built(self, config: ArchiveConfig, *, first: bool) -> Archive | None:
         if not config.enabled:
             return None
-        return Archive(config, self._clock, self._labels, first=first)
+        return Archive(config, self._clock, self._labels, first=first, counts=self.counts)

@@ -5,7 +5,7 @@ Ours are files with our names (names.py) in day folders, and nothing else. No li
     <day>[.<number>]/.order   an integer; it rises with each new folder
     <day>[.<number>]/…        records and pictures
 
-`.order` tells which folder is older: the names are by the clock, which may start at 1970.
+`.order` says which folder is older: the names are by the clock, which may start at 1970.
 
 The record is written first and the verdict's own picture last. They are deleted the other way
 round. So a record without its picture is an unfinished write or delete, and `swept` removes its
@@ -129,7 +129,7 @@ def delete_evidence(folder: Path, stem: str) -> int:
 
 
 def swept(folder: Path) -> Iterator[tuple[EvidenceName, os.DirEntry[str]]]:
-    """As `listed`, and deletes on its way what a killed process began to write or to delete.
+    """As `listed`, and deletes the files that a killed process began to write or to delete.
     Raises OSError."""
     with (
         contextlib.suppress(FileNotFoundError),

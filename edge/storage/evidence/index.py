@@ -92,7 +92,7 @@ class EvidenceIndex:
         """Counts the existing files, in steps, between which records can be written. Raises
         OSError.
 
-        sweep: also deletes what a killed process left unfinished; not while another index writes.
+        sweep: also deletes unfinished files of a killed process; not while another index writes.
         """
         seen, files = 0, swept if sweep else listed
         for day in sorted(day_folders(self._path)):
@@ -139,7 +139,7 @@ class EvidenceIndex:
         waiting = self._oldest.setdefault(camera, deque())
         if protected:
             waiting.clear()
-        for _ in range(2):  # what was listed before may be labelled by now
+        for _ in range(2):  # a label may come between list and deletion
             if not waiting and self._list_oldest(camera, waiting, protected=protected):
                 return ""
             while waiting:

@@ -2,7 +2,7 @@
 
 - The camera with the most bytes loses its oldest record, so a busy camera does not push out the
   others.
-- What a person labelled and nobody exported goes last, and only for bytes. Each such loss is a
+- A labelled picture that nobody exported goes last, and only for bytes. Each such loss is a
   fault in `health`.
 """
 
@@ -53,7 +53,7 @@ class EvidenceLimits:
         missing = wanted - self._free(self._config.path)
         if missing <= 0:
             return
-        # by what was deleted: some file systems free it later
+        # counts the deleted bytes: some file systems free them later
         until = self._index.bytes - missing
         while self._index.bytes > until and self._delete_oldest():
             pass
@@ -64,7 +64,7 @@ class EvidenceLimits:
             )
 
     def enforce(self, now: float) -> None:
-        """Deletes what is too old and what is above the budget. `now`: seconds since the epoch.
+        """Deletes pictures that are too old or above the budget. `now`: seconds since the epoch.
         Raises OSError."""
         self._delete_aged(now)
         budget = self._config.max_mb * _MB

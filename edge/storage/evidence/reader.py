@@ -29,7 +29,7 @@ class RecordSource(Protocol):
     """Where kept pictures come from; `EvidenceReader` is the real part."""
 
     def find(self, verdict_id: str) -> EvidenceRecord | None:
-        """What is kept of the verdict with this id; None: nothing."""
+        """The record of the verdict with this id; None: there is none."""
         ...
 
     def records(
@@ -50,7 +50,7 @@ class EvidenceReader:
     def find(
         self, verdict_id: str, cameras: Collection[str] | None = None
     ) -> EvidenceRecord | None:
-        """What is kept of the verdict with this id; None: nothing.
+        """The record of the verdict with this id; None: there is none.
 
         cameras: all that have pictures; then no folder is read. None: not known.
         """

@@ -43,7 +43,7 @@ class EvidenceFrame:
 
 @dataclass(frozen=True, slots=True)
 class EvidenceRecord:
-    """What is kept of one verdict. A picture of an earlier version has no record file: then
+    """The record of one verdict. A picture of an earlier version has no record file: then
     `result` is None.
 
     - `folder`, `stem`: where its files are.

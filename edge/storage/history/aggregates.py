@@ -54,7 +54,7 @@ class Aggregates:
         self._sums.setdefault((minute, series), Sum()).add(one)
 
     def write(self, db: sqlite3.Connection, *, replace: bool = True) -> None:
-        """Adds what was collected to the file. `replace`: False leaves the rows that are there."""
+        """Adds the collected sums to the file. `replace`: False leaves rows that exist."""
         for (minute, series), one in self._sums.items():
             found = db.execute(_SELECT, (minute, series)).fetchone()
             if found is None:
@@ -68,7 +68,7 @@ class Aggregates:
         self._sums.clear()
 
     def clear(self) -> None:
-        """Forgets what was collected."""
+        """Forgets the collected sums."""
         self._sums.clear()
 
     def drop_old(self, db: sqlite3.Connection, now: float | None, max_bytes: int) -> None:

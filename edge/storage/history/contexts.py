@@ -1,4 +1,4 @@
-"""The tables `series` and `context`: what thousands of verdicts have in common is stored once."""
+"""The tables `series` and `context`: values that thousands of verdicts share are stored once."""
 
 import json
 import sqlite3
@@ -13,7 +13,7 @@ _ROWS_A_CONTEXT = 50  # version does not know, and that always differs, must not
 
 
 class Series(NamedTuple):
-    """What the minute aggregates count apart."""
+    """The key by which the minute aggregates count."""
 
     camera: str
     recipe: int | None

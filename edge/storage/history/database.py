@@ -23,7 +23,17 @@ from edge.storage.history.schema import (
     require_schema,
     translate_errors,
 )
-from edge.storage.outbox.sqlite import connect, size_of, used_pages, wal_of
+from edge.storage.outbox.sqlite import (
+    connect,
+    identity_of,
+    is_same_file,
+    require_intact,
+    size_of,
+    transaction,
+    use_write_ahead_log,
+    used_pages,
+    wal_of,
+)
 
 _CHECKED_BYTES = 64 * 2**20  # a larger file is checked row by row while it is read
 _WAL_PAGES = 1000
@@ -38,6 +48,10 @@ _MANY_CONTEXTS = 1000
 _BACK_MS, _FAR_BACK_MS = 1000, 86_400_000
 _MINUTE_MS = 60_000
 _INSERT = "INSERT OR IGNORE INTO verdict VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+_NEWEST_RATE = (
+    "SELECT pass_sample FROM verdict JOIN context ON context = context.id "
+    "JOIN series ON series = series.id ORDER BY key DESC LIMIT 1"
+)
 
 
 class _ClockJumps:
@@ -102,8 +116,29 @@ class HistoryDatabase:
 
     @property
     def newest_number(self) -> int:
-        """The outbox's number of the newest verdict; 0: there is none."""
+        """The outbox's number of the newest verdict; 0 or less: of this outbox there is none."""
         return self._highest - self._base
+
+    @property
+    def oldest_number(self) -> int:
+        """The same of the oldest verdict. Raises HistoryError."""
+        with translate_errors(self._path, "read"):
+            (oldest,) = self._db.execute("SELECT min(key) FROM verdict").fetchone()
+        return 0 if oldest is None else oldest - self._base
+
+    @property
+    def newest_rate(self) -> float | None:
+        """`pass_sample` of the newest verdict; None: there is no verdict. Raises HistoryError."""
+        with translate_errors(self._path, "read"):
+            found = self._db.execute(_NEWEST_RATE).fetchone()
+        return None if found is None else float(found[0])
+
+    def begin(self, next_number: int) -> None:
+        """`next_number`: the one that the outbox gives next. When a verdict here has it already,
+        the outbox counts from 1 again."""
+        self._begun = True
+        if next_number <= self.newest_number:
+            self._base = self._highest
 
     def add(self, bodies: Sequence[HistoryBody], now: float | None) -> bool:
         """One commit: remembers verdicts, and drops the oldest past the budget.
@@ -134,9 +169,9 @@ class HistoryDatabase:
             shrinks = self._shrink(budget)
         return shrinks or gone >= _DROPPED_ROWS or dropped >= _DROPPED_ROWS
 
-    def add_salvaged(self, bodies: Sequence[HistoryBody]) -> int:
-        """One commit with verdicts of a damaged file; returns how many were missing here. Raises
-        HistoryError."""
+    def add_late(self, bodies: Sequence[HistoryBody]) -> int:
+        """One commit with verdicts of a damaged file or of the outbox; returns how many were
+        missing here. Raises HistoryError."""
         with translate_errors(self._path, "written"), self._commit() as db:
             added = self._insert(db, self._packed(bodies))
             self._aggregates.write(db)
@@ -156,11 +191,7 @@ class HistoryDatabase:
 
     def is_there(self) -> bool:
         """Whether the open file is still the one under its name."""
-        try:
-            found = self._path.stat()
-        except OSError:
-            return False
-        return (found.st_dev, found.st_ino) == self._file
+        return is_same_file(self._path, self._file)
 
     def close(self) -> None:
         """Closes the file."""
@@ -170,18 +201,13 @@ class HistoryDatabase:
         db = self._db
         db.execute(f"PRAGMA page_size={PAGE}")  # this and the next take effect in a new file only
         db.execute("PRAGMA auto_vacuum=INCREMENTAL")
-        db.execute("PRAGMA journal_mode=WAL")
-        db.execute("PRAGMA synchronous=FULL")
-        db.execute(f"PRAGMA wal_autocheckpoint={self._wal_pages}")
-        db.execute(f"PRAGMA journal_size_limit={self._wal_pages * PAGE}")
+        use_write_ahead_log(db, self._wal_pages, PAGE)
         db.execute(f"PRAGMA cache_size=-{_CACHE_KB}")
         if not require_schema(db, self._path):
             with self._commit():
                 create(db)
         if size_of(self._path) <= _CHECKED_BYTES:
-            (found,) = db.execute("PRAGMA quick_check(1)").fetchone()
-            if found != "ok":
-                raise sqlite3.DatabaseError(f"malformed: {found}")
+            require_intact(db)
         (self.rows,) = db.execute("SELECT count(*) FROM verdict").fetchone()
         (self._base,) = db.execute("SELECT coalesce(max(base), 0) FROM context").fetchone()
         newest = "SELECT key, captured_ms, numbers FROM verdict ORDER BY key DESC LIMIT 1"
@@ -189,26 +215,23 @@ class HistoryDatabase:
             self._highest = int(found[0])
             self._clock_jumps.newest_ms = PackedBody(b"", 0, found[1], None, None, found[2]).made_ms
         self._aggregates.open(db)
-        stat = self._path.stat()
-        self._file = stat.st_dev, stat.st_ino
+        self._file = identity_of(self._path)
         if db.execute("SELECT count(*) FROM context").fetchone()[0] > _MANY_CONTEXTS:
             db.execute("DELETE FROM context WHERE id NOT IN (SELECT DISTINCT context FROM verdict)")
 
     @contextlib.contextmanager
     def _commit(self) -> Iterator[sqlite3.Connection]:
         before = self._base, self._highest, self._begun
-        self._db.execute("BEGIN IMMEDIATE")
         try:
-            yield self._db
-            self._db.execute("COMMIT")
+            with transaction(self._db) as db:
+                yield db
         except BaseException:
             self._base, self._highest, self._begun = before
             self._contexts.clear()
             self._aggregates.clear()
             with contextlib.suppress(sqlite3.Error):
-                if self._db.in_transaction:
-                    self._db.execute("ROLLBACK")
-                self._aggregates.open(self._db)
+                if not self._db.in_transaction:
+                    self._aggregates.open(self._db)
             raise
 
     def _packed(self, bodies: Sequence[HistoryBody]) -> list[tuple[PackedBody, HistoryBody]]:

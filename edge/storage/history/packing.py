@@ -129,7 +129,7 @@ class Packer:
         self._once: dict[bytes, None] = {}  # templates that were seen once
 
     def pack(self, body: bytes) -> PackedBody:
-        """Raises ValueError for what is no verdict."""
+        """Raises ValueError when the body is no verdict."""
         try:
             return self._pack(body)
         except (ValueError, OverflowError, KeyError):
@@ -165,7 +165,7 @@ class Packer:
 
 
 def keep_whole(body: bytes) -> PackedBody:
-    """A body that is not cut. Raises ValueError for what is no verdict."""
+    """A body that is not cut. Raises ValueError when it is no verdict."""
     try:
         values = json.loads(body)
         captured_ms, seq = to_ms(values["captured_at"]), int(values["seq"])

@@ -32,7 +32,7 @@ class HistoryBody(NamedTuple):
     """A `result` body as the outbox stored it.
 
     pass_sample: the rate of `archive.pass_sample` that was in force.
-    base: of a verdict from a damaged file, what its key exceeded its number by; None: it is new.
+    base: of a verdict from a damaged file: its key minus its number; None: a new verdict.
     """
 
     body: bytes

@@ -1,4 +1,4 @@
-"""Sets a damaged history aside, and saves from it what can be read.
+"""Sets a damaged history aside, and saves its readable verdicts.
 
 A new file takes its place at once. The damaged one is called `history.db.salvage` until all is
 saved, so that a start after a kill goes on. Then it becomes `history.db.damaged-…`; only the newest
@@ -63,20 +63,22 @@ def highest_base(path: Path) -> int:
     return 0
 
 
-def salvage(path: Path, into: HistoryDatabase) -> Iterator[int]:
-    """Saves the verdicts and aggregates of a damaged file in steps; yields the number of each.
-
-    Saved verdicts are counted again. The aggregates of earlier minutes are copied as far as SQLite
-    reads them. Raises HistoryError when `into` cannot be written, and nothing else.
-    """
+def salvage_verdicts(path: Path, into: HistoryDatabase) -> Iterator[int]:
+    """Saves the verdicts of a damaged file in steps, and counts them again; yields the number of
+    each step. Raises HistoryError when `into` cannot be written, and nothing else."""
     contexts = _contexts(path)
     bodies: list[HistoryBody] = []
     for page in rows(path, _VERDICT_COLUMNS):
         bodies += filter(None, (_body(row, contexts) for row in page))
         if len(bodies) >= _STEP:
-            yield into.add_salvaged(bodies)
+            yield into.add_late(bodies)
             bodies = []
-    yield into.add_salvaged(bodies)
+    yield into.add_late(bodies)
+
+
+def salvage_minutes(path: Path, into: HistoryDatabase) -> Iterator[int]:
+    """Copies the aggregates of minutes without a verdict, as far as SQLite reads them; yields 0
+    after each step. Raises as `salvage_verdicts`."""
     for minutes in _minutes(path):
         into.add_minutes(minutes)
         yield 0

@@ -17,7 +17,7 @@ APPLICATION_ID = 0x0ED6F000  # plus the schema number, which has 12 bits
 PAGE = 1024  # bytes; a commit rewrites a handful of pages, so small ones wear the SD card less
 CODES = {"pass": 0, "fail": 1, "review": 2, "error": 3}
 _REMEDIES: dict[Kind, str] = {
-    "damaged": "it is set aside, and what can be read is saved",
+    "damaged": "it is set aside, and its readable verdicts are saved",
     "refused": "check the free space, and whether the disk is read-only or broken",
     "permanent": "check its folder and its owner",
 }
@@ -25,7 +25,7 @@ _HEAD = 65_536
 _MAGIC = b"SQLite format 3\0"
 _OUR_TABLE = b"CREATE TABLE verdict ("
 
-# series: what the minute aggregates count apart. context: the template of bodies that differ only
+# series: the keys of the minute aggregates. context: the template of bodies that differ only
 # in their values. span: the keys of the verdicts that were captured or made in a minute; it stands
 # for an index on time, which would take 15 bytes a verdict.
 _TABLES = f"""
@@ -106,7 +106,7 @@ def require_schema(db: sqlite3.Connection, path: Path) -> bool:
 def require_ours(path: Path) -> None:
     """Raises HistoryError when the file belongs to another program. Changes nothing."""
     if path.is_symlink() or (path.exists() and not path.is_file()):
-        raise HistoryError(f"{path}: must be a regular file; move away what is there")
+        raise HistoryError(f"{path}: must be a regular file; move it away")
     head = _start_of(path)
     application_id = int.from_bytes(head[68:72], "big")
     ours = application_id & ~0xFFF == APPLICATION_ID or _OUR_TABLE in head

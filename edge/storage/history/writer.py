@@ -1,8 +1,8 @@
 """The thread that remembers verdicts. `add` offers one, and never waits.
 
-One commit takes the verdicts of five seconds. A kill loses at most these from the history; the
-outbox loses none. While the disk refuses, verdicts wait in memory up to a bound; the ones past it
-are not remembered, and are counted.
+One commit takes the verdicts of five seconds. A kill loses at most those of them that the broker
+has acknowledged; the next start adds the others from the outbox. While the disk refuses, verdicts
+wait in memory up to a bound; the ones past it are not remembered, and are counted.
 """
 
 import logging
@@ -11,18 +11,22 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 
 from edge.core.clock import Clock
+from edge.storage.history.catch_up import add_outbox_rows
 from edge.storage.history.database import HistoryDatabase
 from edge.storage.history.records import HistoryBody, HistoryError, HistorySettings, HistoryStats
 from edge.storage.history.recovery import (
     finish_salvage,
     highest_base,
-    salvage,
+    salvage_minutes,
     salvage_path,
+    salvage_verdicts,
     set_aside,
 )
+from edge.storage.outbox.reader import OutboxReader
 
 log = logging.getLogger(__name__)
 
@@ -30,8 +34,10 @@ COMMIT_S = 5.0
 BATCH = 500  # verdicts in one commit; that many are committed early
 _QUEUE_BYTES = 2 * 2**20
 _STEP_S = 0.2  # between two steps of a salvage or of making room
+_CATCH_UP_S = 0.05  # between two steps of catching up, which must be faster than the publisher
 _STEADY_S = 3600.0  # after a jump of the clock nothing is too old for this time
 _JUMP_S = 60.0
+_OUT_OF_ORDER = 10_000  # numbers: while its disk refuses, the outbox stores later ones first
 _LOW_DISK = 64 * 2**20  # bytes; the outbox needs the rest
 
 
@@ -44,11 +50,16 @@ class HistoryWriter:
         settings: HistorySettings,
         clock: Clock,
         *,
+        outbox: OutboxReader | None = None,
+        next_number: Callable[[], int] | None = None,
         free_bytes: Callable[[Path], int] | None = None,
     ) -> None:
         """Opens nothing before `run`.
 
-        free_bytes: of the disk that holds this folder.
+        - `outbox`: whenever the history's file is opened, the verdicts that only the outbox has
+          are added first. Only this thread uses the reader.
+        - `next_number`: returns the number that the outbox gives next; needed with `outbox`.
+        - `free_bytes`: of the disk that holds this folder.
         """
         self._path, self._settings, self._clock = path, settings, clock
         self._free_bytes = free_bytes or _free_bytes
@@ -61,7 +72,9 @@ class HistoryWriter:
         self._stats = HistoryStats()
         self._not_remembered = 0
         self._db: HistoryDatabase | None = None
-        self._salvage: Iterator[int] | None = None
+        self._outbox, self._next_number = outbox, next_number
+        self._missing: Iterator[int] | None = None  # adds what the file lacks, in steps
+        self._salvages = False
         self._offset, self._steady_from = 0.0, float("inf")
 
     def add(self, body: bytes) -> None:
@@ -104,7 +117,7 @@ class HistoryWriter:
                 self._wake_at(0.0)
 
     def close(self) -> None:
-        """Asks the thread to write what waits, and to end."""
+        """Asks the thread to write the waiting verdicts, and to end."""
         with self._changed:
             self._closing = True
             self._wake_at(0.0)
@@ -132,7 +145,8 @@ class HistoryWriter:
         with self._changed:
             closing, settings = self._closing, self._settings
             damage, self._damage = self._damage, False
-            batch = [self._queue[n] for n in range(min(BATCH, len(self._queue)))]
+            count = 0 if self._waits_for_outbox() else min(BATCH, len(self._queue))
+            batch = [self._queue[n] for n in range(count)]
             self._due = float("inf")
         more, fault = False, ""
         try:
@@ -145,6 +159,15 @@ class HistoryWriter:
         with self._changed:
             self._finished(0 if fault else len(batch), fault, more=more and not closing)
             return closing and (bool(fault) or not self._queue)
+
+    def _waits_for_outbox(self) -> bool:
+        """Whether new verdicts wait until those of the outbox are in the file: a kill meanwhile
+        must leave no gap before the newest verdict. Too many do not wait."""
+        if self._outbox is None or not self._settings.max_bytes:
+            return False
+        if self._queued_bytes > _QUEUE_BYTES // 2:
+            return False
+        return self._db is None or (self._missing is not None and not self._salvages)
 
     def _wake_at(self, due: float) -> None:
         if due < self._due:
@@ -160,7 +183,8 @@ class HistoryWriter:
         for _ in range(written):
             self._queued_bytes -= len(self._queue.popleft().body)
         self._stats = replace(self._stats, fault=fault, **self._file_stats())
-        pause = _STEP_S if more else COMMIT_S
+        catches_up = self._missing is not None and not self._salvages
+        pause = (_CATCH_UP_S if catches_up else _STEP_S) if more else COMMIT_S
         if more or fault or self._queue:
             hurries = self._closing or (len(self._queue) >= BATCH and not fault)
             self._wake_at(0.0 if hurries else self._clock.tick() + pause)
@@ -178,6 +202,7 @@ class HistoryWriter:
         for last in (False, True):
             try:
                 db = self._opened(settings)
+                lacks = self._add_missing(closing=closing)
                 more = db.add(batch, self._trusted_now())
                 break
             except HistoryError as error:
@@ -185,7 +210,7 @@ class HistoryWriter:
                     raise
                 self._set_aside(str(error))
         self._stats = replace(self._stats, oldest=db.oldest)
-        return more or (not closing and self._go_on_saving())
+        return more or lacks
 
     def _opened(self, settings: HistorySettings) -> HistoryDatabase:
         if self._db is not None and not self._db.is_there():
@@ -193,8 +218,9 @@ class HistoryWriter:
             self._close_file()
         if self._db is None:
             self._db = HistoryDatabase(self._path, settings, self._is_disk_low)
-            if salvage_path(self._path).exists():
-                self._salvage = salvage(salvage_path(self._path), self._db)
+            if self._next_number is not None:
+                self._db.begin(self._next_number())
+            self._missing = self._steps(self._db)
         self._db.settings = settings
         return self._db
 
@@ -206,22 +232,40 @@ class HistoryWriter:
         base = highest_base(salvage_path(self._path))
         self._opened(self._settings).carry_over(base)
 
-    def _go_on_saving(self) -> bool:
+    def _steps(self, db: HistoryDatabase) -> Iterator[int]:
+        """Adds what the file lacks; yields the number of verdicts that each step saved. Minutes
+        come last: only those without a verdict are copied."""
+        damaged = salvage_path(self._path)
+        self._salvages = damaged.exists()
+        known = max(db.oldest_number - 1, db.newest_number - _OUT_OF_ORDER, 0)
+        after = 0 if self._salvages else known
+        parts: list[Iterator[int]] = []
+        if self._outbox is not None:
+            parts.append(add_outbox_rows(self._outbox, db, after))
+        if self._salvages:
+            parts = [salvage_verdicts(damaged, db), *parts, salvage_minutes(damaged, db)]
+        return chain(*parts)
+
+    def _add_missing(self, *, closing: bool) -> bool:
         """One step. Whether there are more."""
-        if self._salvage is None:
+        if self._missing is None or (closing and self._salvages):
             return False
         try:
-            saved = next(self._salvage)
+            saved = next(self._missing)
         except StopIteration:
-            self._salvage = None
-            aside = finish_salvage(self._path, self._clock.now())
-            log.warning("history: %d verdicts of %s saved", self._stats.salvaged, aside)
+            self._missing = None
+            if self._salvages:
+                aside = finish_salvage(self._path, self._clock.now())
+                log.warning("history: %d verdicts of %s saved", self._stats.salvaged, aside)
             return False
+        except HistoryError:
+            self._close_file()  # opened again, the steps begin again, and skip what was added
+            raise
         self._stats = replace(self._stats, salvaged=self._stats.salvaged + saved)
         return True
 
     def _close_file(self) -> None:
-        self._salvage = None
+        self._missing = None
         if self._db is not None:
             self._db.close()
             self._db = None

@@ -1,4 +1,4 @@
-"""The commit queue: what waits for the next commit, and when that commit is due.
+"""The commit queue: holds changes for the next commit, and knows when that commit is due.
 
 `strict`: a commit begins at once, and takes all verdicts that came during the commit before it.
 While verdicts come very fast, a verdict waits up to 40 ms, so that one commit stores several. A

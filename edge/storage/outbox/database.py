@@ -20,9 +20,14 @@ from edge.storage.outbox.sqlite import (
     BUSY_MS,
     OutboxError,
     connect,
+    identity_of,
+    is_same_file,
+    require_intact,
     require_regular_file,
     size_of,
+    transaction,
     translate_errors,
+    use_write_ahead_log,
     wal_of,
 )
 
@@ -78,7 +83,7 @@ class OutboxDatabase:
         with translate_errors(self._path, "written"):
             self._write_back_log()
         with translate_errors(self._path, "written"), self._commit() as db:
-            # what goes first makes room for what comes
+            # deleted rows first: they make room for the new ones
             earlier, later = _split(changes.accepted, rows[0].seq if rows else None)
             acked = self._delete(db, earlier)
             first = _oldest(db) if acked or self._oldest is None else self._oldest
@@ -111,11 +116,7 @@ class OutboxDatabase:
 
     def is_there(self) -> bool:
         """Whether the open file is still the one under its name."""
-        try:
-            found = self._path.stat()
-        except OSError:
-            return False
-        return (found.st_dev, found.st_ino) == self._file
+        return is_same_file(self._path, self._file)
 
     def copy_into(self, staging: StagingTable) -> list[tuple[str, str]]:
         """Copies all rows into `staging`; returns all receipts. Raises OutboxError."""
@@ -126,7 +127,7 @@ class OutboxDatabase:
             return [(str(c), str(r)) for c, r in receipts]
 
     def file_stats(self) -> FileStats:
-        """What the file holds. Raises OutboxError."""
+        """The content of the file. Raises OutboxError."""
         with translate_errors(self._path, "read"):
             size = self._path.stat().st_size + size_of(self._wal)
         oldest = None if self._oldest is None else self._oldest[1]
@@ -139,37 +140,32 @@ class OutboxDatabase:
     def _set_up(self) -> None:
         db = self._db
         db.execute("PRAGMA auto_vacuum=INCREMENTAL")  # takes effect in a new file only
-        db.execute("PRAGMA journal_mode=WAL")
-        db.execute("PRAGMA synchronous=FULL")
-        db.execute(f"PRAGMA wal_autocheckpoint={self._wal_pages}")
-        db.execute(f"PRAGMA journal_size_limit={self._wal_pages * PAGE}")
+        use_write_ahead_log(db, self._wal_pages, PAGE)
         version = schema_of(db, self._path)
         if self._path.stat().st_size <= _CHECKED_BYTES:
-            (found,) = db.execute("PRAGMA quick_check(1)").fetchone()
-            if found != "ok":
-                raise sqlite3.DatabaseError(f"malformed: {found}")
+            require_intact(db)
         if version != SCHEMA:
             with self._commit():
                 upgrade(db, version)
-        # The broker may accept after a restart what it refused before.
+        # After a restart the broker may accept a verdict that it refused before.
         db.execute("UPDATE outbox SET parked=NULL WHERE parked IS NOT NULL")
-        stat = self._path.stat()
-        self._file = stat.st_dev, stat.st_ino
+        self._file = identity_of(self._path)
         last, rows = db.execute("SELECT last, rows FROM state").fetchone()
+        (newest,) = db.execute("SELECT max(seq) FROM outbox").fetchone()
+        if newest is not None and newest > last:
+            # A disk that lies about flushes may keep a page of rows, but not the state of the
+            # same commit. Rows above the last number would never be sent.
+            last, rows = newest, db.execute("SELECT count(*) FROM outbox").fetchone()[0]
         self._last, self._rows, self._oldest = int(last), int(rows), _oldest(db)
 
     @contextlib.contextmanager
     def _commit(self) -> Iterator[sqlite3.Connection]:
         parked = self._parked
-        self._db.execute("BEGIN IMMEDIATE")
         try:
-            yield self._db
-            self._db.execute("COMMIT")
+            with transaction(self._db) as db:
+                yield db
         except BaseException:
             self._parked = parked
-            with contextlib.suppress(sqlite3.Error):
-                if self._db.in_transaction:
-                    self._db.execute("ROLLBACK")
             raise
 
     def _write_back_log(self) -> None:

@@ -59,7 +59,7 @@ def require_ours(path: Path, outbox: Path | None = None) -> None:
 
 
 def _foreign(path: Path, outbox: Path) -> str:
-    """What the file is; empty: ours."""
+    """The kind of the file; empty: ours."""
     head, log = _start_of(path, _HEAD), _start_of(wal_of(path), _LOG)
     application_id = int.from_bytes(head[_APPLICATION_ID_AT : _APPLICATION_ID_AT + 4], "big")
     if not any(head) or application_id & ~0xFFF == APPLICATION_ID:

@@ -68,7 +68,7 @@ class CommitResult:
 
 @dataclass(frozen=True, slots=True)
 class FileStats:
-    """What the file holds.
+    """The content of the file.
 
     bytes: its size on disk, SQLite's write-ahead log included.
     oldest: the operating time of the oldest row, seconds; None: no row.
@@ -110,5 +110,5 @@ class OutboxStats:
 
     @property
     def dropped(self) -> int:
-        """Verdicts that went unsent, whatever the cause."""
+        """Verdicts that went unsent, for any cause."""
         return sum(self.dropped_by.values())

@@ -47,7 +47,7 @@ class InUseError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """What the outbox held after a commit.
+    """The content of the outbox after a commit.
 
     last: its highest number.
     oldest: the lowest number that waited; 0: none.
@@ -144,7 +144,7 @@ class SequenceAllocator:
                 self._write(self.reserved, unstored=False)
 
     def committed(self, progress: Progress) -> None:
-        """Records what the outbox holds now. Never fails, and never waits for a disk."""
+        """Records the content of the outbox. Never fails, and never waits for a disk."""
         with self._lock, contextlib.suppress(OSError):
             self.progress = progress
             if self._fd is not None:

@@ -47,6 +47,49 @@ def size_of(path: Path) -> int:
         return 1
 
 
+def use_write_ahead_log(db: sqlite3.Connection, pages: int, page_bytes: int) -> None:
+    """Makes commits survive a power cut, and keeps SQLite's log at about `pages` pages."""
+    db.execute("PRAGMA journal_mode=WAL")
+    db.execute("PRAGMA synchronous=FULL")
+    db.execute(f"PRAGMA wal_autocheckpoint={pages}")
+    db.execute(f"PRAGMA journal_size_limit={pages * page_bytes}")
+
+
+def require_intact(db: sqlite3.Connection) -> None:
+    """Checks the structure of all pages. Raises sqlite3.DatabaseError."""
+    (found,) = db.execute("PRAGMA quick_check(1)").fetchone()
+    if found != "ok":
+        raise sqlite3.DatabaseError(f"malformed: {found}")
+
+
+@contextlib.contextmanager
+def transaction(db: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
+    """One commit; after an exception nothing has changed."""
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        yield db
+        db.execute("COMMIT")
+    except BaseException:
+        with contextlib.suppress(sqlite3.Error):
+            if db.in_transaction:
+                db.execute("ROLLBACK")
+        raise
+
+
+def identity_of(path: Path) -> tuple[int, int]:
+    """Device and inode: another file under the same name has others. Raises OSError."""
+    found = path.stat()
+    return found.st_dev, found.st_ino
+
+
+def is_same_file(path: Path, identity: tuple[int, int]) -> bool:
+    """Whether the file under this name is still the one with this identity."""
+    try:
+        return identity_of(path) == identity
+    except OSError:
+        return False
+
+
 def require_regular_file(path: Path) -> None:
     """Raises OutboxError when the path is a folder, a device or another special file."""
     if path.exists() and not path.is_file():
@@ -69,7 +112,7 @@ def translate_errors(path: Path, what: str) -> Iterator[None]:
         why = error.strerror if isinstance(error, OSError) else error
         kind = kind_of(error, path)
         remedy = {
-            "damaged": "it is set aside, and what can be read is saved",
+            "damaged": "it is set aside, and its readable verdicts are saved",
             "refused": "check the free space, and whether the disk is read-only or broken",
             "permanent": "check outbox.path and its owner",
         }[kind]

@@ -168,7 +168,7 @@ class OutboxStore:
             self._rebuild(str(error), hooks)
 
     def file_stats(self) -> FileStats | None:
-        """What the file holds; None: no file is open, or it cannot be read."""
+        """The content of the file; None: no file is open, or it cannot be read."""
         try:
             return self._outbox.file_stats() if self._outbox is not None else None
         except OutboxError:

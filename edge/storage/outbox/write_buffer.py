@@ -27,7 +27,7 @@ class CommitBatch:
     held: verdicts to write.
     safe: verdicts that the broker acknowledged before they were written; only their receipts are
         stored.
-    changes: what the file changes.
+    changes: the changes of the file.
     """
 
     held: list[BufferedVerdict]

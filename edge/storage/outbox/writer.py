@@ -91,6 +91,11 @@ class OutboxWriter:
         """Why verdicts are sent from memory; empty: the disk takes them."""
         return self.status.fault
 
+    def next_number(self) -> int:
+        """The number of the next verdict."""
+        with self._changed:
+            return self._next
+
     def submit(self, verdict: Verdict) -> None:
         """Accepts a verdict and assigns its number. Waits while the disk is slow. While the disk
         refuses, it never waits, and past the bound it drops the oldest verdict."""
@@ -174,7 +179,7 @@ class OutboxWriter:
         self._end()
 
     def run_once(self) -> bool:
-        """Commits what is due. True: closed, and nothing more can be done."""
+        """Commits the changes that are due. True: closed, and nothing more can be done."""
         with self._changed:
             closing = self.status.closing
             batch = self._queue.take(degraded=self.status.degraded, closing=closing)
@@ -240,7 +245,7 @@ class OutboxWriter:
                 self._commit_failed(batch, why)
             else:
                 self._committed(batch, acked)
-        except Exception:  # outermost: what was committed stays committed
+        except Exception:  # outermost: the commit itself is done
             log.exception("outbox: unexpected fault after a commit")
             self._reread = True
         return not why

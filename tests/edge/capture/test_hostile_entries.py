@@ -9,12 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from edge.capture.sources.entry import open_entry
 from edge.capture.sources.folder import FolderCamera
+from edge.capture.sources.picture_file import open_picture_file
 from edge.capture.sources.replay import ReplayCamera
 from edge.core.clock import Clock
-from edge.core.errors import CameraError, PictureError
-from edge.core.regular_file import MAX_BYTES, read_regular
+from edge.core.errors import CameraError, ModelError, PictureError
+from edge.core.regular_file import MAX_BYTES, read_named, read_regular
+from edge.inspection import load_model_file
 from tests.conftest import WritePicture
 from tests.edge.capture.dropfolder import Receipts, StopAfterWaits, names, read_all, watched
 from tests.support.clock import FakeClock, Patience
@@ -60,6 +61,23 @@ def secret(tmp_path: Path, write_picture: WritePicture) -> Path:
     path = tmp_path / "token"
     path.write_bytes(SECRET)
     return path
+
+
+@pytest.mark.parametrize("kind", ["pipe", "socket", "folder", "link-to-device"])
+def test_a_named_file_is_a_regular_one(secret: Path, tmp_path: Path, kind: str) -> None:
+    """A model or secret of config.yaml: nothing blocks or fills the memory, at a reload either."""
+    entries(secret)[kind](tmp_path / "named")
+    with pytest.raises(OSError, match=r"pipe or a device|directory|No such device"):
+        read_named(tmp_path / "named")
+    with pytest.raises(ModelError, match="the model file cannot be read"):
+        load_model_file(tmp_path / "named")
+
+
+def test_a_link_to_a_named_file_is_meant(secret: Path, tmp_path: Path) -> None:
+    """The one who writes config.yaml may link; only the asked bytes are read."""
+    (tmp_path / "link").symlink_to(secret)
+    assert read_named(tmp_path / "link") == SECRET
+    assert read_named(tmp_path / "link", 6) == SECRET[:6]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -142,7 +160,7 @@ def test_an_entry_that_changes_right_before_it_is_read(
     """Between scan and read a program may put a link into the file's place."""
     entries(secret)[kind](tmp_path / "a.png")
     with pytest.raises(PictureError, match="no regular file") as caught:
-        open_entry(str(tmp_path / "a.png"))
+        open_picture_file(str(tmp_path / "a.png"))
     assert SECRET[:8].decode() not in str(caught.value)
 
 
@@ -152,7 +170,7 @@ def test_a_huge_file_is_not_read(tmp_path: Path) -> None:
     with path.open("wb") as file:
         file.truncate(2**40)
     with pytest.raises(PictureError, match="more than any picture"):
-        open_entry(str(path))
+        open_picture_file(str(path))
     with path.open("wb") as file:
         file.truncate(MAX_BYTES)
         file.seek(0)

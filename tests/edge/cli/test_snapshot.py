@@ -1,4 +1,4 @@
-"""`edge-inspect snapshot`: what a camera sees, with the region drawn in."""
+"""`edge-inspect snapshot`: a picture of a camera, with the region drawn in."""
 
 import json
 import zipfile

@@ -7,7 +7,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge.config import Config, load_config
+from edge.config import Config, load_config, read_secret
 from edge.config.loader import parse_config
 from edge.core.errors import EXIT_USAGE, ConfigError
 from tests.conftest import WriteConfig
@@ -68,7 +68,7 @@ INDENT = 'check indentation and quotes here and in the line above ("test:" needs
         ("cameras:\n  - id: top\n    source: test:\n", "3:17: not YAML: mapping val", INDENT),
         ("station: 'a\n", "2:1: not YAML: found unexpected end", INDENT),
         ("a: [1, 2\n", "2:1: not YAML: ", INDENT),
-        ("a: 1\n---\nb: 2\n", "2:1: not YAML: but found another document", INDENT),
+        ("a: 1\n---\nb: 2\n", "2:1: not YAML: but found another document", "remove the line ---"),
         ("station: s\n\tmodel: x\n", "2:1: not YAML: found character '\\t'", "not with tabs"),
         ("a: *x\n", "1:4: not YAML: found undefined alias 'x'", "*name repeats what &name marks"),
         ('p: "C:\\models"\n', "1:8: not YAML: found unknown escape", "use single quotes, or /"),
@@ -76,6 +76,8 @@ INDENT = 'check indentation and quotes here and in the line above ("test:" needs
         ("station: 'a”\n", "2:1: not YAML: found unexpected end", INDENT),
         ("a: b\x1b[31m\n", "1:5: holds a control character (U+001B)", "remove it"),
         ("a: 1\nb: \x00\n", "2:4: holds a control character (U+0000)", "remove it"),
+        ("a: b\x85c: d\n", "1:5: holds a control character (U+0085)", "remove it"),
+        ("# b\u2028c: d\n", "1:4: holds a line separator (U+2028)", "remove it"),
     ],
 )
 def test_yaml_syntax_error_has_its_place(text: str, start: str, fix: str) -> None:
@@ -158,6 +160,14 @@ def test_secret_that_is_none(
     )
     with pytest.raises(ConfigError, match=words):
         load_config(path)
+
+
+@pytest.mark.parametrize("end", ["", "\n", "\r\n"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32"])
+def test_a_secret_of_any_editor_is_read(encoding: str, end: str, tmp_path: Path) -> None:
+    """Byte order mark and line end are no part of it, blanks are."""
+    (tmp_path / "secret").write_bytes(f" pässword {end}".encode(encoding))
+    assert read_secret(tmp_path / "secret") == " pässword "
 
 
 def test_password_in_a_source_is_never_shown() -> None:

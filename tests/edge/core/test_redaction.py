@@ -32,6 +32,10 @@ EVERYWHERE = [
     "gstreamer:souphttpsrc location=http://cam/?k={} cookies={} ! decodebin",
     "gstreamer:rtspsrc user-pw='{} ! decodebin",
     "v4l2:/dev/video0?key={}",
+    "http://u%3A{}%40cam/video",
+    "http://cam\\@{}/video",
+    "http://cam/pwd%2F{}%23/video",
+    "gstreamer:rtspsrc user-pw = {} ! decodebin",
     "rtps://u:{}@cam",
     "{}@cam",
 ]
@@ -57,7 +61,7 @@ def test_random_tokens_in_a_path_are_hidden(data: bytes) -> None:
         assert mask_credentials(f"http://cam/{secret}/video") == "http://cam/***/video"
 
 
-@pytest.mark.parametrize("place", EVERYWHERE[:17])
+@pytest.mark.parametrize("place", EVERYWHERE[:21])
 def test_no_secret_survives_in_a_sentence(place: str) -> None:
     """The sentence of a library that quotes the source, a part of it, or the secret alone."""
     secret = "Hunter2Xq9z7"

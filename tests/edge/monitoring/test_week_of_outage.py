@@ -211,5 +211,5 @@ def test_archive_on_a_full_disk(journal: Journal, clock: FakeClock, tmp_path: Pa
         clock.at += WEEK_S / 1000
         kept.keep([frame()], verdict("fail"))
         kept.run()
-    assert kept.skipped == 1000
+    assert kept.counts.skipped == 1000
     assert len(lines(text)) == 1

@@ -136,8 +136,8 @@ def test_a_refused_subscription_is_asked_again(simulate: Simulate) -> None:
         seen.update(w.publisher.faults())
         return request in broker.subscribed
 
-    broker.on_step = lambda: w.close() if granted() else None
-    w.play(lambda _name, _message: None)
+    w.play_until(granted, lambda _name, _message: None)
+    assert request in broker.subscribed
     assert broker.connections == 1
     assert any(request in fault for fault in seen)
     assert not any(request in fault for fault in w.publisher.faults())

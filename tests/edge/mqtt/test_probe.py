@@ -11,14 +11,23 @@ from edge.core.errors import RefusedError
 from edge.mqtt import check_broker
 from edge.storage import OutboxStore, outbox_in_use
 from tests.support.mosquitto import Mosquitto
+from tests.support.waiting import wait_until
 
 Start = Callable[..., Config]
 
 
 @pytest.fixture
-def start(tmp_path: Path) -> Iterator[Start]:
+def brokers() -> Iterator[list[Mosquitto]]:
+    """The brokers that a test has started."""
+    started: list[Mosquitto] = []
+    yield started
+    for broker in started:
+        broker.close()
+
+
+@pytest.fixture
+def start(tmp_path: Path, brokers: list[Mosquitto]) -> Start:
     """Starts a mosquitto with lines of configuration; returns the box's configuration."""
-    brokers: list[Mosquitto] = []
 
     def make(*lines: str, version: str = "auto") -> Config:
         brokers.append(Mosquitto(tmp_path / "broker", "allow_anonymous true", *lines))
@@ -32,20 +41,18 @@ def start(tmp_path: Path) -> Iterator[Start]:
             }
         )
 
-    yield make
-    for broker in brokers:
-        broker.close()
+    return make
 
 
-def test_it_asks_under_the_client_id_of_the_daemon(start: Start) -> None:
-    """A broker that lets clients in by their id lets `check` in too, while no daemon runs."""
-    config = start("clientid_prefixes box-7")
-    assert check_broker(config).startswith("127.0.0.1:")
-
-
-def test_a_running_daemon_is_not_disconnected(start: Start) -> None:
-    """While the daemon runs, another id is used, and the answer says so."""
-    assert "the running daemon uses 'box-7'" in check_broker(start(), daemon_runs=True)
+@pytest.mark.parametrize(("daemon_runs", "client_id"), [(False, "box-7"), (True, "box-7-check")])
+def test_it_asks_under_the_client_id_of_the_daemon(
+    start: Start, brokers: list[Mosquitto], daemon_runs: bool, client_id: str
+) -> None:
+    """A broker that lets clients in by their id lets `check` in too. While the daemon runs, another
+    id is used, so that it stays connected, and the answer says so."""
+    answer = check_broker(start("log_type all"), daemon_runs=daemon_runs)
+    wait_until(lambda: f" as {client_id} " in brokers[0].log, "the broker's log names the client")
+    assert ("the running daemon uses 'box-7'" in answer) == daemon_runs
 
 
 def test_the_reason_for_a_refusal_under_another_id_is_said(start: Start) -> None:

@@ -135,8 +135,10 @@ class PublisherSimulation:
         if self.settled() or self.steps > MAX_STEPS:
             self.close()
 
-    def play_until(self, condition: Callable[[], bool]) -> None:
-        """Runs the publisher until the condition holds."""
+    def play_until(
+        self, condition: Callable[[], bool], on_request: OnRequest | None = None
+    ) -> None:
+        """Runs the publisher until the condition holds, or for MAX_STEPS."""
 
         def step() -> None:
             self.steps += 1
@@ -144,7 +146,7 @@ class PublisherSimulation:
                 self.close()
 
         self.broker.on_step = step
-        self.play()
+        self.play(on_request)
 
     def settled(self) -> bool:
         """Whether each verdict was accepted or parked."""

@@ -1,5 +1,6 @@
 """`model.check_pictures`: pictures of known parts find a wrong setting before a part is judged."""
 
+import os
 import re
 from pathlib import Path
 
@@ -94,6 +95,9 @@ def test_a_folder_that_proves_nothing_is_refused(
     with pytest.raises(ModelError, match=r"needs pictures in ok/ and in a folder of defects"):
         build(path, folder)
     (folder / "dent").mkdir()
+    os.mkfifo(folder / "dent" / "pipe.png")  # reading it would never end
+    with pytest.raises(ModelError, match=r"needs pictures in ok/ and in a folder of defects"):
+        build(path, folder)
     (folder / "dent" / "b.png").write_bytes(b"no picture")
     with pytest.raises(ModelError, match=r"check_pictures: .*b\.png"):
         build(path, folder)

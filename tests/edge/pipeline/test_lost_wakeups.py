@@ -85,15 +85,18 @@ def test_take_never_sleeps_beside_work(before: list[str], during: list[str]) -> 
     def there_is_work() -> bool:
         return mailbox.drained or any(mailbox.has_frame(n) for n in ("live", "files", "part"))
 
+    woken = False
     for name in before:
-        if name == "take":
-            if there_is_work():
-                assert mailbox.take(NEVER_S) is not None or mailbox.drained
-        else:
+        if name != "take":
             steps[name]()
+            woken |= name == "wake"
+        elif there_is_work():
+            assert mailbox.take(NEVER_S) is not None or mailbox.drained
+            woken = False
     rest = iter([name for name in during if name != "take"])
 
     def run_next() -> bool:
+        assert not woken, "it sleeps after a wake-up"
         assert not there_is_work(), "it sleeps beside work"
         name = next(rest, None)
         if name is not None:
@@ -136,7 +139,7 @@ def test_each_part_gets_its_error_in_time(
             pause = Pause(1)
             worker.pause_at(pause)
             assert pause.wait_for_all(60, lambda: False)
-            pause.end()
+            pause.ended.set()
         stop.wait(rng.uniform(0, 0.005))
         if number == 150:  # the rest without frames that would wake the worker
             stop.set()
@@ -158,5 +161,5 @@ def test_a_stop_ends_the_wait_for_a_pause() -> None:
     stopped.set()
     waiting.join(60)
     assert given_up == [False]
-    pause.end()
+    pause.ended.set()
     pause.arrive()

@@ -103,7 +103,7 @@ class StagedPipeline:
         return Config.read(
             {
                 "station": "line1",
-                "model": {"path": str(self._model)},
+                "model": {"path": str(self._model), "workers": 3},  # one for each camera
                 "cameras": [{"timeout_s": 60, **camera} for camera in cameras],
                 "decision": {"deadline_ms": 60_000, **decision},
             }
@@ -185,9 +185,10 @@ def test_frame_numbers_continue(staged: StagedPipeline) -> None:
 
 
 def test_a_pin_that_is_taken_changes_nothing(staged: StagedPipeline) -> None:
-    """The new configuration cannot run: the old cameras were never stopped."""
+    """The new configuration cannot run: the old cameras were never stopped, and the worker of the
+    new one is gone."""
     wait_until(lambda: sorted(staged.opened) == ["a", "b"])
-    old = staged.config
+    old, workers = staged.config, staged.pipeline.workers.all
     taken = gpiozero.LED(17, pin_factory=staged.factory)
     trigger = {"kind": "gpio", "pin": 17}
     with pytest.raises(EdgeInspectError, match="17"):
@@ -204,6 +205,7 @@ def test_a_pin_that_is_taken_changes_nothing(staged: StagedPipeline) -> None:
     assert sorted(staged.cameras.readers) == ["a", "b"]
     assert not staged.cameras.trackers
     assert sorted(staged.opened) == ["a", "b"]
+    assert staged.pipeline.workers.all == workers
     staged.show("b")
     wait_until(lambda: staged.of("b"))
     assert [v.config for v in staged.of("b")] == [old.hash]

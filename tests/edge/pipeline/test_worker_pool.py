@@ -200,7 +200,7 @@ def test_a_paused_worker_judges_nothing(pools: Any) -> None:
     pool.gates[0].set()
     assert pause.wait_for_all(DEADLINE_S, lambda: False)
     assert [seq for _, seq, _ in pool.delivered] == [1]
-    pause.end()
+    pause.ended.set()
     wait_until(lambda: len(pool.delivered) == 2)
 
 
@@ -209,7 +209,7 @@ def test_a_worker_that_comes_after_the_time_out_goes_on(pools: Any) -> None:
     pool = pools(1)
     worker = pool.workers.assign("a")
     pause = Pause(1)
-    pause.end()
+    pause.ended.set()
     worker.pause_at(pause)
     pool.show("a", 1)
     pool.workers.start()

@@ -79,3 +79,18 @@ def test_a_history_that_cannot_be_read_costs_only_the_estimate(
     clock.at += 2
     daily.look()
     wait_until(lambda: len(tries) == 2)
+
+
+def test_lost_samples_are_said(tmp_path: Path) -> None:
+    """The command names them while a daemon knows their number; they change no rate."""
+    box = RecordsOfABox(tmp_path)
+    for n in range(10):
+        name = box.judge("pass", ago_s=60 - n, pass_sample=0.5)
+        box.keep(name, "sample", pass_sample=0.5)
+        box.service().label(LabelRequest(ids=(name,), label="ok", by="kim"))
+    plain = box.service().estimate()
+    lossy = box.service(skipped_samples=3).estimate()
+    assert (plain["skipped_samples"], lossy["skipped_samples"]) == (None, 3)
+    assert lossy["escape_rate"] == plain["escape_rate"]
+    assert "3 pictures of the random sample were not kept" in lossy["sentences"][-1]
+    assert plain["sentences"] == lossy["sentences"][:-1]

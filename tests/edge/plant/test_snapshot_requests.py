@@ -115,7 +115,7 @@ def test_a_kept_picture() -> None:
 @pytest.mark.parametrize(
     ("fields", "words"),
     [
-        ({}, "say which one"),
+        ({}, "name one of them"),
         ({"camera": "bottom"}, "there is no 'bottom'"),
         ({"camera": 7}, "camera: "),
         ({"id": "../../etc/passwd"}, "id: "),

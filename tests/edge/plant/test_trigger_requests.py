@@ -36,7 +36,7 @@ def test_the_only_camera_need_not_be_named(environment: Clock) -> None:
     }
     assert trackers["top"].open == 1
     several, _ = trigger_requests(environment, "top", "side")
-    with pytest.raises(TriggerError, match=r"say which one \(by request: side, top\)"):
+    with pytest.raises(TriggerError, match=r"name one of them \(by request: side, top\)"):
         several.handle("1", {})
 
 

@@ -1,5 +1,6 @@
 """The outbox's file: what it keeps, what it refuses, and its errors."""
 
+import contextlib
 import resource
 import sqlite3
 from collections.abc import Callable, Iterator
@@ -40,6 +41,21 @@ def test_the_last_number_survives_reopen_and_deletion(path: Path) -> None:
         assert box.apply(OutboxChanges(accepted=range(start, start + 3)), 1.0).acked == 3
         assert box.file_stats().rows == 0
         box.close()
+
+
+def test_rows_above_the_stored_last_number_count(path: Path) -> None:
+    """A lying disk kept the rows of a commit and lost its state: the rows are known, and the next
+    number lies above them."""
+    box = OutboxDatabase(path, 8 * MB, HOUR)
+    box.apply(OutboxChanges(rows=rows_from(1, 6)), 1.0)
+    box.close()
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.execute("UPDATE state SET last=4, rows=4")
+    box = OutboxDatabase(path, 8 * MB, HOUR)
+    assert (box.last, box.file_stats().rows) == (6, 6)
+    box.apply(OutboxChanges(accepted=range(1, 7)), 1.0)
+    assert box.file_stats().rows == 0
+    box.close()
 
 
 def test_rows_wait_in_order_until_accepted(outbox: OutboxDatabase, path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The local socket: its life, and what HTTP on it refuses. Its answers: test_records.py."""
+"""The local socket: its life, and refused HTTP requests. Its answers: tests/edge/plant/records."""
 
 import http.client
 import json

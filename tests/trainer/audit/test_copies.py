@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from tests.support.audit_planting import BORDERS, expose, warp
 from tests.trainer.audit.conftest import Pixels, draw_part
-from trainer.audit.alignment import Alignment
+from trainer.audit.alignment import Alignment, SharedStructure, shared_structure
 from trainer.audit.compared_picture import ComparedPicture, compared_picture
 from trainer.audit.copies import FoundCopies, find_copies, linked_groups, worth_comparing
 from trainer.audit.fingerprint import fingerprint, unfilled_mask
@@ -38,6 +39,10 @@ def progress(pictures: int, *, thorough: bool = False) -> TotalProgress:
     return TotalProgress(lambda *_: None, pictures, thorough=thorough)
 
 
+def shared_by_all(store: FingerprintStore) -> SharedStructure:
+    return shared_structure(store, np.arange(len(store)))
+
+
 def copies_of(altered: Pixels) -> dict[tuple[int, int], Alignment]:
     """The certain pairs when `altered`, of part 0, is the ninth picture beside eight parts."""
     pictures = [*OTHERS, grey(altered)]
@@ -45,7 +50,7 @@ def copies_of(altered: Pixels) -> dict[tuple[int, int], Alignment]:
         for one in (*FINGERPRINTS, fingerprint(pictures[8])):
             store.add(one)
         read = lambda row: compared_picture(pictures[row])  # noqa: E731 - the store's row
-        found = find_copies(store, read, 1, progress(9)).matches
+        found = find_copies(store, shared_by_all(store), read, 1, progress(9)).matches
     return {pair: match for pair, match in found.items() if match.certain}
 
 
@@ -162,6 +167,33 @@ def test_sparse_pictures_also_need_matching_thumbnails(
     assert match.certain is certain
 
 
+QUARTER_TURN = np.array([[0.0, -1.0], [1.0, 0.0]])
+
+
+@pytest.mark.parametrize(
+    ("linear", "texture", "support", "windows", "certain"),
+    [
+        (np.eye(2), 0.9, 20, 12, True),
+        (1.05 * np.eye(2), 0.9, 20, 12, True),
+        (QUARTER_TURN, 0.9, 20, 12, False),
+        (np.diag([-1.0, 1.0]), 0.9, 20, 12, False),
+        (1.3 * np.eye(2), 0.9, 20, 12, False),
+        (QUARTER_TURN, 0.96, 20, 12, True),
+        (QUARTER_TURN, 0.96, 2, 12, False),
+        (QUARTER_TURN, 0.9, 20, 50, True),
+    ],
+)
+def test_turned_sparse_pictures_need_more_agreement(
+    linear: NDArray[np.float64], texture: float, support: int, windows: float, certain: bool
+) -> None:
+    """One arc or blot fits others when it is turned, mirrored or scaled: so printed circuits of
+    different boards were called copies."""
+    pixel_match = PixelMatch(texture=texture, sharpness=0.6, windows=windows)
+    pose = about_middle(linear, 96)
+    match = Alignment(pose, 0.98, 0.5, 0.5, 0.1, 0.8, support, pixel_match)
+    assert match.certain is certain
+
+
 def test_groups_follow_links() -> None:
     """Rows linked through others form one group; an unlinked row is a group."""
     assert sorted(map(sorted, linked_groups(5, [(0, 1), (1, 3)]))) == [[0, 1, 3], [2], [4]]
@@ -188,7 +220,7 @@ def _search(seeds: tuple[int, ...], workers: int, **options: Any) -> FoundCopies
         for row in range(len(seeds)):
             store.add(fingerprint(drawn.picture(row)))
         steps = progress(len(seeds), thorough=bool(options.get("thorough")))
-        return find_copies(store, drawn, workers, steps, **options)
+        return find_copies(store, shared_by_all(store), drawn, workers, steps, **options)
 
 
 def test_processes_find_what_one_process_finds() -> None:

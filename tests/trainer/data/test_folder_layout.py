@@ -114,6 +114,42 @@ def test_a_folder_in_a_folder_is_named(tmp_path: Path, inner: str) -> None:
     assert f"{inner}/ holds ok/; give {tmp_path / 'b' / inner}" in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("written", "right"),
+    [("Train Test", "Test/; rename it to test/"), ("train TEST", "TEST/; rename it to test/"),
+     ("training testing", "testing/; rename it to test/"),
+     ("TRAIN Valid", "TRAIN/; rename it to train/")],
+)  # fmt: skip
+def test_set_folders_under_other_names_are_no_classes(
+    tmp_path: Path, written: str, right: str
+) -> None:
+    """Windows and macOS keep capitals; a part of a class would be lost without a word."""
+    for name in written.split():
+        _flat(tmp_path / name)
+    with pytest.raises(DatasetError, match=f"has {right}"):
+        load_dataset(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["MANIFEST.CSV", "Manifest.csv", "manifest.csv.txt"])
+def test_a_manifest_under_another_name_is_refused(tmp_path: Path, name: str) -> None:
+    """Without its groups a part could stand on both sides. A copy beside manifest.csv is none."""
+    _flat(tmp_path, 4)
+    (tmp_path / name).write_text("file;label;group\n")
+    with pytest.raises(DatasetError, match=f"{name}: rename it to manifest.csv"):
+        load_dataset(tmp_path)
+    rows = [f"{label}/{at:03}.png,{label},{at}" for label in ("ok", "scratch") for at in range(4)]
+    (tmp_path / "manifest.csv").write_text("\n".join(["file,label,group", *rows]))
+    assert {sample.group for sample in load_dataset(tmp_path).samples} == {"0", "1", "2", "3"}
+
+
+def test_a_pipe_with_a_pictures_name_is_refused(tmp_path: Path) -> None:
+    """Reading it would never end."""
+    _flat(tmp_path)
+    os.mkfifo(tmp_path / "ok/a.png")
+    with pytest.raises(DatasetError, match=r"ok/a\.png: is a pipe, a socket or a device; remove"):
+        load_dataset(tmp_path)
+
+
 def test_folders_of_systems_are_no_classes(tmp_path: Path) -> None:
     """What macOS archives and file servers leave behind holds pictures that nobody took."""
     _flat(tmp_path)

@@ -136,7 +136,7 @@ def test_audit_and_comparison_are_shown(run_data: RunData) -> None:
     short = {"leaks": 3, "leaks_allowed": True, "giveaways": [{"what": "brightness", "auroc": 1}]}
     text = render(replace(run_data, audit=short), run_data.run, _brightness)
     assert "every figure here flatters" in text
-    assert "brightness alone tells" in text
+    assert "brightness alone separates" in text
     assert "185,362" in page
     assert "by 0.000 (95 % interval 0.000 to 0.000)" in page
 

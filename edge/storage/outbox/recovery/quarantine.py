@@ -23,8 +23,8 @@ class RebuildHooks:
     """Callbacks of a rebuild, which may take minutes.
 
     on_progress: called for every thousand saved verdicts.
-    cached_rows: returns stored rows that are still in memory. They replace what the damaged file
-        has.
+    cached_rows: returns stored rows that are still in memory. They replace the rows of
+        the damaged file.
     """
 
     on_progress: Callable[[], None] = lambda: None

@@ -28,7 +28,7 @@ class RecoveredRows:
 def salvage(path: Path, progress: Progress | None, staging: StagingTable) -> RecoveredRows:
     """Saves everything readable in a damaged file and its log.
 
-    progress: what the file should hold; None: unknown.
+    progress: the counts that the file should hold; None: unknown.
     staging: receives the rows; empty at the call.
 
     Raises OutboxError when the disk refuses the staging table, and nothing else.
@@ -50,8 +50,8 @@ def salvage(path: Path, progress: Progress | None, staging: StagingTable) -> Rec
 
 
 def last_number_seen(path: Path) -> int | None:
-    """The highest number that can be read in a file that cannot be opened, as on a full disk; None:
-    the disk does not read it. Changes nothing, and needs no room."""
+    """The highest readable number in a file that cannot be opened, as on a full disk; None: the
+    disk does not read it. Changes nothing, and needs no free space."""
     for file in (path, wal_of(path)):
         try:
             file.open("rb").close()

@@ -28,7 +28,7 @@ def test_only_the_verdicts_that_matter(folder: Path, outcome: Outcome, count: in
     """By default pictures of fail and review are kept and those of pass are not."""
     kept = archive(folder)
     keep(kept, [(frame(red=200), verdict(outcome))])
-    assert kept.kept == count
+    assert kept.counts.kept == count
     assert len(list(folder.glob("*/*.png"))) == count
 
 
@@ -48,7 +48,7 @@ def test_frame_without_a_picture_keeps_nothing(folder: Path) -> None:
     """An error verdict without pixels has no evidence to keep."""
     kept = archive(folder, keep=["error"])
     keep(kept, [(frame(red=None, fault="lost"), verdict("error"))])
-    assert (kept.kept, kept.skipped) == (0, 0)
+    assert (kept.counts.kept, kept.counts.skipped) == (0, 0)
 
 
 def test_busy_archive_skips_and_counts(folder: Path) -> None:
@@ -56,7 +56,7 @@ def test_busy_archive_skips_and_counts(folder: Path) -> None:
     kept = archive(folder)
     for _ in range(70):
         kept.keep([frame()], verdict("fail"))
-    assert kept.skipped == 6
+    assert kept.counts.skipped == 6
 
 
 def test_budget_deletes_the_oldest_first(folder: Path) -> None:
@@ -100,7 +100,7 @@ def test_full_disk_is_logged_once_and_leaves_no_half_picture(
     pictures = [(noise_frame(seq, side=300), verdict("fail", number=seq)) for seq in range(3)]
     with full_disk():
         keep(kept, pictures)
-    assert kept.skipped == 3
+    assert kept.counts.skipped == 3
     assert sum("cannot be kept" in record.message for record in caplog.records) == 1
     assert list(folder.glob("*/*.png")) == []
 
@@ -111,10 +111,10 @@ def test_full_disk_that_is_mended(folder: Path, caplog: pytest.LogCaptureFixture
     folder.touch()
     kept = archive(folder)
     keep(kept, [(frame(), verdict("fail"))])
-    assert (kept.kept, kept.skipped) == (0, 1)
+    assert (kept.counts.kept, kept.counts.skipped) == (0, 1)
     folder.unlink()
     keep(kept, [(frame(), verdict("fail", number=1))])
-    assert (kept.kept, kept.skipped) == (1, 1)
+    assert (kept.counts.kept, kept.counts.skipped) == (1, 1)
 
 
 def test_a_kept_picture_is_found_by_its_id(folder: Path) -> None:

@@ -119,7 +119,7 @@ def test_free_disk_is_left(tmp_path: Path) -> None:
     disk = Disk(tmp_path, 2.0)
     kept = archive(tmp_path, parts={"free": disk}, min_free_mb=1)
     keep(kept, [(noise_frame(1, SIDE), one) for one in verdicts])
-    assert kept.skipped == 0
+    assert kept.counts.skipped == 0
     assert verdicts[-1].id in kept_ids(tmp_path)
     assert 2 <= len(kept_ids(tmp_path)) <= 4
 

@@ -1,0 +1,1 @@
+"""One contract of the commands over the box's records, over each way to them."""
