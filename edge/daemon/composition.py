@@ -243,7 +243,13 @@ class Composition:
 
     def _build_local_socket(self, config: Config, records: RecordsService) -> LocalSocket:
         path = LocalSocket.place(config.outbox.path, os.environ.get("RUNTIME_DIRECTORY"))
-        return LocalSocket(path, records, config.outbox.path, self.clock)
+        return LocalSocket(
+            path,
+            records,
+            config.outbox.path,
+            self.clock,
+            choose_recipe=self._recipe_requests.handle,
+        )
 
     def _build_requests(self, config: Config) -> RequestRouter:
         return RequestRouter(

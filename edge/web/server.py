@@ -3,9 +3,8 @@
 import hmac
 import re
 import threading
-from collections.abc import Callable, Mapping
-from concurrent.futures import Future
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from edge.config import WebConfig, read_secret
 from edge.core.clock import Clock
@@ -15,14 +14,13 @@ from edge.core.errors import (
     PictureError,
     RefusedError,
     TriggerError,
-    TriggerRefusal,
 )
 from edge.core.frame import Frame
 from edge.core.image import examine_picture
 from edge.core.messages import sent_body, stored_body
 from edge.core.text import escape, typed
 from edge.monitoring import Health, prometheus_text
-from edge.mqtt import Data, TokenBucket, parse_request
+from edge.mqtt import TokenBucket, parse_request
 from edge.pipeline import Judge
 from edge.plant import TriggerRequests
 
@@ -32,6 +30,7 @@ try:
     from werkzeug.routing import Rule
     from werkzeug.wrappers import Request, Response
 
+    from edge.web.recipe_route import STATUS_OF, ChooseRecipe, choose_recipe
     from edge.web.serving import Application, Endpoint, HttpServing, json_answer
 except ImportError as error:
     raise MissingPartError(
@@ -45,15 +44,6 @@ if TYPE_CHECKING:
 _THREADS = 4
 _TRIGGERS_PER_S = 100
 _TRIGGER_BYTES = 16_384
-_LOADING_S = 30.0  # for the model of a recipe
-ChooseRecipe = Callable[[str | None, Mapping[str, Any], str], Future[Data]]
-_STATUS_OF: dict[TriggerRefusal, int] = {
-    "malformed": 400,
-    "unknown": 404,
-    "busy": 409,
-    "flood": 429,
-    "stopping": 503,
-}
 _HOW_TO_SEND = (
     "send the picture as a file in the multipart field `image`, as in curl -F image=@FILE"
 )
@@ -172,7 +162,7 @@ class WebServer:
             transaction, fields = parse_request(body, needs_transaction=False)
             return json_answer(self._triggers.handle(transaction, fields), 202)
         except TriggerError as error:
-            return json_answer({"error": str(error)}, _STATUS_OF[error.kind])
+            return json_answer({"error": str(error)}, STATUS_OF[error.kind])
 
     def _recipe(self, request: Request) -> Response:
         """200 when the recipe can judge; its parts get `error` until then."""
@@ -180,14 +170,7 @@ class WebServer:
         body = request.stream.read(_TRIGGER_BYTES + 1)
         if not self._trigger_bucket.take():
             return json_answer({"error": f"more than {_TRIGGERS_PER_S} requests a second"}, 429)
-        try:
-            transaction, fields = parse_request(body, needs_transaction=False)
-            return json_answer(self._choose_recipe(transaction, fields, "http").result(_LOADING_S))
-        except TriggerError as error:
-            return json_answer({"error": str(error)}, _STATUS_OF[error.kind])
-        except TimeoutError:
-            text = f"its model is not loaded after {_LOADING_S:g} s; see the log"
-            return json_answer({"error": text}, 503)
+        return choose_recipe(self._choose_recipe, body, "http")
 
     def _healthz(self, _request: Request) -> Response:
         snapshot = self._health.report().body

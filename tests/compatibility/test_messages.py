@@ -17,6 +17,7 @@ RECORDED = json.loads(Path(__file__).with_name("recorded_messages.json").read_te
 ADDED = {
     ".health": {"failures", "history", "archive", "estimate"},
     ".health.cameras.top": {"recipe"},
+    ".info": {"recipes"},
     ".cameras.files": {"recipe"},
     ".cameras.gone": {"recipe"},
     ".result[]": {"recipe"},

@@ -57,6 +57,11 @@ def test_products_change_between_parts(two_products: Daemon, plant: Plant) -> No
     plant.wait_for_state("online")
     wait_until(lambda: plant.bodies("health") != [], "health")
     assert plant.bodies("health")[-1]["healthy"] is False
+    validator("info").validate(plant.bodies("info")[-1])
+    assert plant.bodies("info")[-1]["recipes"] == [
+        {"number": 1, "name": "cap", "fault": None},
+        {"number": 2, "name": "lid", "fault": None},
+    ]
     refused = ask(plant, "trigger", camera="top", part="P0")
     assert "no recipe is chosen" in refused["error"]
     chosen = ask(plant, "recipe", camera="top", recipe=1, by="anna")
