@@ -1,11 +1,15 @@
 """Recipes, end to end: a real broker, a real daemon, and a PLC that changes products."""
 
+import http.client
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from edge.core.unix_socket import connect
 from edge.storage import read_journal, verify_journal
 from tests.support.plant import BASE, Daemon, Plant
 from tests.support.schemas import validator
@@ -17,8 +21,9 @@ TRIGGER = {"kind": "request", "deadline_ms": 30_000, "queue": 50}
 
 
 @pytest.fixture
-def two_products(make_daemon: MakeDaemon, redness_model: Path) -> Daemon:
-    """A box with the recipes 1 and 2, of which 2 rejects nearly everything."""
+def two_products(make_daemon: MakeDaemon, redness_model: Path, tmp_path: Path) -> Daemon:
+    """A box with the recipes 1 and 2, of which 2 rejects nearly everything. It keeps failures."""
+    archive = {"enabled": True, "path": str(tmp_path / "kept"), "keep": ["fail"]}
     recipes = [
         {"number": 1, "name": "cap", "decision": {"reject_at": 1.0, "review_from": 1.0}},
         {
@@ -36,7 +41,7 @@ def two_products(make_daemon: MakeDaemon, redness_model: Path) -> Daemon:
         width=64,
         height=48,
         trigger=TRIGGER,
-        sections={"recipes": recipes},
+        sections={"recipes": recipes, "archive": archive},
     )
 
 
@@ -48,6 +53,25 @@ def ask(plant: Plant, name: str, **body: Any) -> dict[str, Any]:
     answer = plant.bodies(f"response/{name}")[-1]
     validator("response").validate(answer)
     return answer
+
+
+def choose_on_the_box(daemon: Daemon, body: dict[str, Any]) -> dict[str, Any]:
+    """The answer of POST /api/v1/recipe on the local socket."""
+    connection = http.client.HTTPConnection("localhost")
+    connection.sock = connect(daemon.outbox.with_name("api.sock"), 20)
+    connection.request("POST", "/api/v1/recipe", json.dumps(body))
+    answer: dict[str, Any] = json.loads(connection.getresponse().read())
+    connection.close()
+    return answer
+
+
+def remembered(daemon: Daemon, recipe: str) -> list[str]:
+    """The parts that `history --recipe` prints."""
+    command = [sys.executable, "-m", "edge", "history", "-c", str(daemon.config)]
+    done = subprocess.run(
+        [*command, "--recipe", recipe, "--json"], check=True, capture_output=True, text=True
+    )
+    return [json.loads(line)["part"] for line in done.stdout.splitlines()]
 
 
 def test_products_change_between_parts(two_products: Daemon, plant: Plant) -> None:
@@ -95,6 +119,26 @@ def test_products_change_between_parts(two_products: Daemon, plant: Plant) -> No
     journal = two_products.outbox.with_name("journal.jsonl")
     assert next(one["by"] for one in read_journal(journal)) == "mqtt: anna"
     assert (verify_journal(journal).entries, verify_journal(journal).problem) == (4, None)
+
+
+def test_records_name_the_recipe(two_products: Daemon, plant: Plant, tmp_path: Path) -> None:
+    """The local socket chooses a recipe; `history --recipe` and the kept picture's record have it,
+    and the journal has the user's name."""
+    two_products.start()
+    plant.wait_for_state("online")
+    ask(plant, "recipe", camera="top", recipe=1)
+    ask(plant, "trigger", part="P1")
+    chosen = choose_on_the_box(two_products, {"recipe": 2, "by": "anna"})
+    assert chosen["before"] == {"number": 1, "name": "cap"}
+    ask(plant, "trigger", part="P2")
+    plant.wait_for_results(2)
+    wait_until(lambda: remembered(two_products, "1") == ["P1"], "recipe 1 in the history")
+    wait_until(lambda: remembered(two_products, "2") == ["P2"], "recipe 2 in the history")
+    assert two_products.stop() == 0
+    records = [json.loads(path.read_text("utf-8")) for path in tmp_path.glob("kept/**/*.json")]
+    assert [one["result"]["recipe"] for one in records] == [{"number": 2, "name": "lid"}]
+    journal = read_journal(two_products.outbox.with_name("journal.jsonl"))
+    assert [one["by"] for one in journal] == ["mqtt: t", "local socket: anna"]
 
 
 def test_recipes_are_off_unless_config_allows_them(make_daemon: MakeDaemon, plant: Plant) -> None:
