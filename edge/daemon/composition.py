@@ -175,6 +175,12 @@ class Composition:
                 "recipes: %d of %d can be used, %d loaded, %.1f MB each worker",
                 *(usable, len(recipes.names), len(recipes.loaded), recipes.bytes / 1e6),
             )
+        for number, seconds in recipes.on_demand.items():
+            log.info(
+                "recipes: %d (%s) is loaded when it is chosen, which took %.0f ms now; raise "
+                "model.recipes_mb to keep it in memory",
+                *(number, recipes.names[number], seconds * 1000),
+            )
         return RunningModel(inspector, recipes)
 
     def _build_recipes(self, config: Config) -> None:

@@ -89,6 +89,12 @@ class RecipeModels:
         with self._lock:
             return dict(self._loaded)
 
+    @property
+    def on_demand(self) -> dict[int, float]:
+        """The recipes that did not fit, and how many seconds their last load took, by number."""
+        away = self.names.keys() - self.loaded.keys() - self.faults.keys()
+        return {number: self.load_s[number] for number in sorted(away)}
+
     def inspector(self, number: int | None) -> Inspector | None:
         """The model of a recipe; None: it has none, or is not loaded."""
         return None if number is None else self._loaded.get(number)

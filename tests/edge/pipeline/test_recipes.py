@@ -306,10 +306,12 @@ def test_beyond_the_budget_the_least_needed_goes(three: Config) -> None:
     loaded, builds = models(fits_two, {"top": 1})
     assert sorted(builds.paths) == ["a.tflite", "b.tflite", "c.tflite"]
     assert sorted(loaded.loaded) == [1, 3]
+    assert loaded.on_demand == {2: loaded.load_s[2]}
     assert "is being loaded" in str(loaded.why_unusable(2))
     assert not loaded.need(2)
     assert loaded.load(2) == [3]
     assert loaded.why_unusable(2) is None
+    assert loaded.load(3) == [2]  # 1 is the oldest now, but in use
 
 
 @pytest.mark.inference
