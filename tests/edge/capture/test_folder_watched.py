@@ -49,6 +49,7 @@ def test_file_that_is_still_open_is_not_taken(
     assert look.decoded() is not None
 
 
+@pytest.mark.slow
 def test_judged_files_are_moved_when_their_verdict_is_stored(
     drop: Path, receipts: Receipts, write_picture: WritePicture, tmp_path: Path
 ) -> None:
@@ -69,6 +70,7 @@ def test_judged_files_are_moved_when_their_verdict_is_stored(
     assert len(list(done.iterdir())) == 2
 
 
+@pytest.mark.slow
 def test_judged_files_of_a_killed_daemon_are_moved(
     drop: Path, receipts: Receipts, write_picture: WritePicture, tmp_path: Path
 ) -> None:

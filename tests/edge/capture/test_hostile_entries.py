@@ -101,6 +101,7 @@ def test_a_folder_reads_only_regular_files(
     assert SECRET[:8].decode() not in caplog.text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_watched_folder_reads_only_regular_files(
     kind: str, secret: Path, drop: Path, receipts: Receipts, write_picture: WritePicture
@@ -164,6 +165,7 @@ def test_an_entry_that_changes_right_before_it_is_read(
     assert SECRET[:8].decode() not in str(caught.value)
 
 
+@pytest.mark.slow
 def test_a_huge_file_is_not_read(tmp_path: Path) -> None:
     """A sparse file of a terabyte takes no disk, and would take all memory."""
     path = tmp_path / "a.png"

@@ -121,6 +121,7 @@ def test_whose_view_counts_is_said(
     assert found["camera top"] == f"OK (a picture of 640×480, {words})"
 
 
+@pytest.mark.slow
 def test_every_fault_is_said_not_only_the_first(
     check: CheckRun, write_config: WriteConfig, tmp_path: Path
 ) -> None:

@@ -149,6 +149,7 @@ TEXT = st.text(max_size=20)
 SCORE = st.floats(0, 1)
 
 
+@pytest.mark.slow
 @given(
     texts=st.lists(TEXT, min_size=5, max_size=5),
     part=st.none() | TEXT,
@@ -261,6 +262,7 @@ def test_text_is_utf8_and_compact() -> None:
     assert b'": ' not in stored
 
 
+@pytest.mark.slow
 def test_config_schema_is_up_to_date() -> None:
     """docs/schema/config.schema.json is what `edge-inspect config schema` prints."""
     printed = subprocess.run(

@@ -71,6 +71,7 @@ def test_a_good_request_reaches_its_handler() -> None:
     assert router.asked == [("7", {"camera": "top", "part": "P"})]
 
 
+@pytest.mark.slow
 @given(st.binary(max_size=64) | JSON.map(lambda value: json.dumps(value).encode()))
 def test_no_request_raises(body: bytes) -> None:
     """Any bytes and any JSON get an answer, and reach the handler only with a transaction."""

@@ -108,6 +108,7 @@ def test_take_never_sleeps_beside_work(before: list[str], during: list[str]) -> 
     assert not (condition.slept_for_ever and there_is_work())
 
 
+@pytest.mark.slow
 def test_each_part_gets_its_error_in_time(
     make_judge: MakeJudge, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -21,6 +21,7 @@ def share(found: Estimate) -> tuple[float, float, float]:
     return found.escapes.share.rate, found.escapes.share.low, found.escapes.share.high
 
 
+@pytest.mark.slow
 @settings(max_examples=30, deadline=None)
 @given(st.integers(4, 500), st.data())
 def test_one_rate_gives_the_exact_interval(n: int, data: st.DataObject) -> None:
@@ -31,6 +32,7 @@ def test_one_rate_gives_the_exact_interval(n: int, data: st.DataObject) -> None:
     assert (low, high) == pytest.approx((exact.low, exact.high), rel=1e-6, abs=1e-9)
 
 
+@pytest.mark.slow
 @settings(max_examples=50, deadline=None)
 @given(
     st.lists(

@@ -224,6 +224,7 @@ def test_two_processes_at_once(serving: LocalSocket, box: RecordsOfABox) -> None
     assert counts == {number: number for number in range(1, 9)}
 
 
+@pytest.mark.slow
 def test_nothing_is_loaded_before_a_client_comes(tmp_path: Path) -> None:
     """A box whose socket nobody uses does not pay for the HTTP server."""
     program = (
@@ -244,6 +245,7 @@ def test_nothing_is_loaded_before_a_client_comes(tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-c", program, str(tmp_path)], check=True)
 
 
+@pytest.mark.slow
 def test_it_sleeps_until_a_client_comes(box: RecordsOfABox) -> None:
     """The thread waits in one sleep."""
     running = made(box)

@@ -27,6 +27,7 @@ def test_history_is_newest_first_and_filtered(records: Records, box: RecordsOfAB
     assert ask(records)[2].body == box.history.rows[0].body
 
 
+@pytest.mark.slow
 def test_history_of_more_than_a_page(records: Records, box: RecordsOfABox) -> None:
     """By default the newest 100; 0 means all, whichever way they come."""
     names = [box.judge("pass", ago_s=5000 - n) for n in range(1203)]
@@ -73,6 +74,7 @@ def test_history_of_unlabelled_verdicts(records: Records, box: RecordsOfABox) ->
     assert ids(ask(records, unlabelled="false", limit="1")) == [failed]
 
 
+@pytest.mark.slow
 def test_a_long_list_of_unlabelled_verdicts(records: Records, box: RecordsOfABox) -> None:
     """The list is complete over several pages, whichever way they come."""
     names = [box.judge("pass", ago_s=5000 - n) for n in range(1103)]
