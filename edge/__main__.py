@@ -90,6 +90,12 @@ def _dispatch(arguments: argparse.Namespace) -> int:
             from edge.cli.rejudge_options import run_rejudge
 
             return run_rejudge(arguments)
+        case "journal":
+            from edge.cli import journal
+
+            if arguments.what == "verify":
+                return journal.verify(arguments.config)
+            return journal.journal(arguments.config, as_json=arguments.json)
         case _:
             from edge.cli import config
 
@@ -133,6 +139,15 @@ def _parser() -> argparse.ArgumentParser:
     add_record_commands(commands, config)
     add_evidence_commands(commands, config)
     add_model_commands(commands, config)
+    journal = commands.add_parser("journal", parents=[config], help="who changed what")
+    journal.add_argument(
+        "what",
+        nargs="?",
+        choices=["list", "verify"],
+        default="list",
+        help="verify: whether an entry was changed or removed (default: list)",
+    )
+    journal.add_argument("--json", action="store_true", help="one entry a line")
     commands.add_parser("bench", help="measure this box")  # `main` starts it
     show = commands.add_parser("config", parents=[config], help="the configuration")
     show.add_argument("what", choices=["schema", "show"])

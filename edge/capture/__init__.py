@@ -11,9 +11,9 @@ from edge.capture.camera import (
     DecodingOf,
     DrivenCamera,
     FaultKind,
-    HandedOut,
     ItemLedger,
     Pixels,
+    ReaderLedger,
 )
 from edge.capture.factory import CameraFactory, OpenCamera
 from edge.capture.isolation.demand import DemandGate
@@ -29,8 +29,8 @@ __all__ = [
     "DrivenCamera",
     "FaultKind",
     "ForkServerClient",
-    "HandedOut",
     "ItemLedger",
     "OpenCamera",
     "Pixels",
+    "ReaderLedger",
 ]

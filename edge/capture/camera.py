@@ -115,7 +115,7 @@ class ItemLedger(Protocol):
         """Forgets receipts that are not among `present`, those of all items in the source."""
 
 
-class HandedOut:
+class ReaderLedger:
     """The ledger for one reader, which may open its camera again while items are on their way."""
 
     def __init__(self, ledger: ItemLedger) -> None:

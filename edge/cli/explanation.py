@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from edge.cli.rejudging import (
-    JudgedAgain,
+    NewJudgement,
     find_model,
     judge_again,
     recorded_inspector,
@@ -48,7 +48,7 @@ class Explanation:
     score: float | None = None
     scores: tuple[float, ...] = ()
     model: Path | None = None
-    again: JudgedAgain | None = None
+    again: NewJudgement | None = None
     reasons: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 

@@ -16,7 +16,7 @@ from edge.core.errors import EXIT_DONE
 from edge.core.output import write_error, write_output
 from edge.core.text import one_line
 from edge.core.times import local_time, local_zone
-from edge.plant import RecordQuery, Remembered
+from edge.plant import HistoryEntry, RecordQuery
 
 _BLOCK = 100  # rows whose columns have one width
 _ID_SHOWN = 18  # characters that only one verdict begins with, but for one in some thousand
@@ -50,7 +50,7 @@ def history(config_path: Path, fields: Mapping[str, str], form: str) -> int:
     return EXIT_DONE
 
 
-def _printed(rows: Iterator[Remembered], form: str) -> Iterator[tuple[str, int]]:
+def _printed(rows: Iterator[HistoryEntry], form: str) -> Iterator[tuple[str, int]]:
     """Text, and the number of verdicts in it."""
     if form == "table":
         widths: list[int] = []
@@ -69,12 +69,12 @@ def _printed(rows: Iterator[Remembered], form: str) -> Iterator[tuple[str, int]]
             yield _csv_line(_values(row)), 1
 
 
-def _head(row: Remembered) -> list[str]:
+def _head(row: HistoryEntry) -> list[str]:
     zone = local_zone(_captured(row))
     return [f"time ({zone})", "camera", "verdict", "score", "label", "truth", "part", "id"]
 
 
-def _cells(row: Remembered) -> list[str]:
+def _cells(row: HistoryEntry) -> list[str]:
     body = row.body
     score = body["score"]
     recipe = body.get("recipe")
@@ -91,7 +91,7 @@ def _cells(row: Remembered) -> list[str]:
     ]
 
 
-def _captured(row: Remembered) -> float:
+def _captured(row: HistoryEntry) -> float:
     return datetime.fromisoformat(row.body["captured_at"]).timestamp()
 
 
@@ -107,7 +107,7 @@ def _table(cells: list[list[str]], widths: list[int]) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
-def _values(row: Remembered) -> list[Any]:
+def _values(row: HistoryEntry) -> list[Any]:
     body = row.body
     flat = {
         **body,

@@ -8,7 +8,7 @@ from edge.cli.records import open_records
 from edge.core.errors import EXIT_DONE
 from edge.core.output import write_output
 from edge.core.text import one_line
-from edge.plant import Labelled, LabelRequest, RequestError, UndoRequest, read_request
+from edge.plant import LabelReply, LabelRequest, RequestError, UndoRequest, read_request
 
 
 def label(config_path: Path, words: list[str], by: str | None, note: str | None) -> int:
@@ -33,7 +33,7 @@ def undo(config_path: Path, ids: list[str], by: str | None, note: str | None) ->
     return EXIT_DONE
 
 
-def _print(what: str, done: Labelled) -> None:
+def _print(what: str, done: LabelReply) -> None:
     for one in done.labels:
         judged = f" (judged {one.verdict}, camera {one.camera})" if one.verdict else ""
         write_output(one_line(f"{one.id} {what} {one.label}{judged}") + "\n")

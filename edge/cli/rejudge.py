@@ -8,7 +8,7 @@ from typing import Any
 import cv2
 
 from edge.cli.contact_sheet import MOST, Tile, contact_sheet
-from edge.cli.what_if import Comparison, Limits, Rejudge, WhatIf
+from edge.cli.rejudge_comparison import Comparison, Limits, Rejudge, RejudgeResult
 from edge.config import load_config
 from edge.core.clock import Clock
 from edge.core.errors import EXIT_DONE, EXIT_NO, EdgeInspectError
@@ -86,7 +86,7 @@ def _limits(options: RejudgeOptions) -> Limits:
     return Limits(options.reject_at, options.review_from)
 
 
-def _lines(found: WhatIf, after: Inspector, limits: Limits) -> list[str]:
+def _lines(found: RejudgeResult, after: Inspector, limits: Limits) -> list[str]:
     flips = found.flips
     at, identity = limits.over(after.thresholds), after.identity
     count = len(found.comparisons)
@@ -127,7 +127,7 @@ def _change(before: Counter[str], after: Counter[str], verdict: str) -> str:
     return f"{before[verdict]} → {after[verdict]}"
 
 
-def _body(found: WhatIf, after: Inspector, limits: Limits) -> dict[str, Any]:
+def _body(found: RejudgeResult, after: Inspector, limits: Limits) -> dict[str, Any]:
     at = limits.over(after.thresholds)
     return {
         "schema": _SCHEMA,

@@ -29,7 +29,7 @@ from edge.storage import EvidenceRecord
 
 
 @dataclass(frozen=True, slots=True)
-class JudgedAgain:
+class NewJudgement:
     """The new judgement. `scores`: of the frames, in order of capture."""
 
     judgement: Judgement
@@ -38,7 +38,7 @@ class JudgedAgain:
 
 def judge_again(
     inspector: Inspector, record: EvidenceRecord, view: ViewConfig, at: Thresholds
-) -> JudgedAgain:
+) -> NewJudgement:
     """Judges all kept frames of a verdict, cut by `view`, and combines them by the rule of its
     part. Raises PictureError, RefusedError and ModelError."""
     crop = ViewCrop(view)
@@ -54,7 +54,7 @@ def judge_again(
         for region, judgements in by_region.items()
     }
     wanted = _region(record, crop, found)
-    return JudgedAgain(found[wanted], tuple(j.score for j in by_region[wanted]))
+    return NewJudgement(found[wanted], tuple(j.score for j in by_region[wanted]))
 
 
 def decide_again(record: EvidenceRecord, at: Thresholds) -> Judgement | None:

@@ -20,7 +20,7 @@ from edge.core.times import local_time
 from edge.core.view import ViewConfig
 from edge.inspection import ViewCrop
 from edge.models import read_model
-from edge.plant import Records, Shown
+from edge.plant import Records, VerdictDetails
 
 _COLOURS = {  # blue, green, red
     "pass": (0, 160, 0),
@@ -50,7 +50,7 @@ def show(config_path: Path, name: str, target: Path | None, *, as_json: bool) ->
     return EXIT_DONE
 
 
-def _lines(shown: Shown) -> Iterator[tuple[str, str]]:
+def _lines(shown: VerdictDetails) -> Iterator[tuple[str, str]]:
     yield "id", shown.id
     doubtful = " (doubtful: the clock had jumped)" if shown.doubtful else ""
     yield "made", f"{local_time(shown.made_at)}{doubtful}"
@@ -86,7 +86,7 @@ def _result_lines(result: dict[str, Any]) -> Iterator[tuple[str, str]]:
     if model is not None:
         yield "model", f"{model['name']} {model['version']}, sha256 {model['sha256']}"
     if (recipe := result.get("recipe")) is not None:
-        yield "recipe", f"{recipe['number']} {recipe['name']}"
+        yield "recipe", f"{recipe['number']} {recipe['name'] or '(not in config.yaml)'}"
     frame, took = result["frame"], result["latency_ms"]
     inference = "" if took["inference"] is None else f", of it inference {took['inference']:g} ms"
     size = f"{frame['width']}×{frame['height']}, number {frame['seq']}"
@@ -94,7 +94,7 @@ def _result_lines(result: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield "config", result["config"]
 
 
-def _truth_lines(shown: Shown) -> Iterator[tuple[str, str]]:
+def _truth_lines(shown: VerdictDetails) -> Iterator[tuple[str, str]]:
     yield "truth", shown.truth or "nobody has labelled it"
     did = {"label": "labelled", "undo": "label taken back", "export": "exported"}
     for action in shown.actions:
@@ -117,7 +117,7 @@ def _evidence_lines(evidence: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield "fault", evidence["fault"]
 
 
-def _write_picture(records: Records, shown: Shown, config: Config, target: Path) -> None:
+def _write_picture(records: Records, shown: VerdictDetails, config: Config, target: Path) -> None:
     data = records.picture(shown.id).data
     pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
     if pixels is None:
@@ -125,7 +125,7 @@ def _write_picture(records: Records, shown: Shown, config: Config, target: Path)
     encode_picture(_drawn(np.asarray(pixels, np.uint8), shown, config), target)
 
 
-def _drawn(pixels: Pixels, shown: Shown, config: Config) -> Pixels:
+def _drawn(pixels: Pixels, shown: VerdictDetails, config: Config) -> Pixels:
     """The straightened picture with the judged regions; the one that decided has the verdict's
     colour."""
     result, evidence = shown.result, shown.evidence

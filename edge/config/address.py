@@ -14,7 +14,7 @@ _WITH_PORT = re.compile(r"(\[[^\]]*\]|[^:\[\]]*):(\d+)")
 _TLS = frozenset({"mqtts", "ssl", "tls", "wss"})
 _WEBSOCKETS = frozenset({"ws", "wss"})
 _AUTHORITY = re.compile(
-    r"//(?:[^/?#\\]*@)?(?:[^\s/?#@:\[\]%\\]+|\[[0-9A-Fa-f:.]+(?:%[\w.-]+)?\])(?::\d{1,5})?(?=[/?#]|$)"
+    r"//(?:[^/?#\\]*@)?(?:[^\s/?#@:\[\]%\\]+|\[[0-9A-Fa-f:.]+(?:%[\w.-]+)?\])(?::([0-9]{1,9}))?(?=[/?#]|$)"
 )
 
 
@@ -76,11 +76,15 @@ def check_url(kind: str, rest: str) -> None:
         raise ValueError(f"must begin with {kind}://, followed by the camera's address")
     if any(character.isspace() for character in rest):
         raise ValueError("holds a space; write %20 for it")
-    if _AUTHORITY.match(rest) is None:
+    authority = _AUTHORITY.match(rest)
+    if authority is None:
         raise ValueError(
             "needs a host, or host:port, right behind the slashes; a password with / ? # or @ "
             "belongs into credentials_file (one line, name:password)"
         )
+    port = authority[1]
+    if port is not None and not 1 <= int(port) <= 65535:
+        raise ValueError(f"has the port {port}; a port is a number from 1 to 65535")
 
 
 Host = Annotated[str, Field(min_length=1, max_length=255), AfterValidator(_check_for("host"))]

@@ -3,16 +3,18 @@
 - `ConfigPath`: a path; a relative one starts at config.yaml's folder.
 - `ReadableFile`: the same; the file must be readable before the daemon starts.
 - `SecretFile`: the same; the file holds a secret and must not be empty.
+- `Share`: a number from 0 to 1, or a percentage.
 - `OnlyFor(…)`: the key has an effect only for these kinds of source or trigger.
 - `NeedsRestart()`: a reload cannot apply a change of this key.
 """
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, Strict, ValidationInfo
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, Strict, ValidationInfo
 from pydantic_core import PydanticCustomError
 
 from edge.core.regular_file import read_named
@@ -20,6 +22,7 @@ from edge.core.text import decode_text, fault_in
 
 _CREDENTIALS = "/run/credentials/edge-inspect.service"
 _MAX_BYTES = 1_000_000
+_PERCENTAGE = r"[0-9]+(\.[0-9]+)? ?%"
 
 
 class OnlyFor:
@@ -112,11 +115,39 @@ def _content(file: Path) -> bytes:
         raise _error(text, file) from None
 
 
-def _error(text: str, file: Path) -> PydanticCustomError:
-    return PydanticCustomError("rule", "{text}", {"text": f"{text} (got '{file}')"})
+def _error(text: str, got: Path | str) -> PydanticCustomError:
+    return PydanticCustomError("rule", "{text}", {"text": f"{text} (got '{got}')"})
+
+
+def _share(value: Any) -> Any:
+    """A percentage as a share; any other value as it is."""
+    if not isinstance(value, str):
+        return value
+    if re.fullmatch(_PERCENTAGE, value) is None or float(value[:-1]) > 100:
+        text = "must be a number from 0 to 1, without quotes, or a percentage such as 0.5%"
+        raise _error(text, value)
+    return float(value[:-1]) / 100
+
+
+def names_model(path: Path | str) -> bool:
+    """Whether a model's path is the name of a model: no folder in it, and no .tflite at the end."""
+    return "/" not in str(path) and not str(path).endswith(".tflite")
+
+
+def _model_path(text: object, info: ValidationInfo) -> object:
+    """A name stays as it is; a path starts at the file's folder. `Path` would drop the `./`."""
+    if not isinstance(text, str) or names_model(text):
+        return text
+    return resolve(Path(text), info)
 
 
 # Not strict: a file holds text, never a Path.
 ConfigPath = Annotated[Path, Strict(False), AfterValidator(resolve)]
+ModelPath = Annotated[Path, Strict(False), BeforeValidator(_model_path)]
 ReadableFile = Annotated[ConfigPath, AfterValidator(_check_readable)]
 SecretFile = Annotated[ConfigPath, AfterValidator(_check_secret)]
+_Fraction = Annotated[float, Field(ge=0, le=1)]
+_Percentage = Annotated[str, Field(pattern=f"^{_PERCENTAGE}$")]
+Share = Annotated[
+    _Fraction, BeforeValidator(_share, json_schema_input_type=_Fraction | _Percentage)
+]

@@ -3,14 +3,12 @@
 import hashlib
 import json
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     AfterValidator,
-    BeforeValidator,
     ConfigDict,
     Field,
-    Strict,
     ValidationInfo,
     model_validator,
 )
@@ -18,16 +16,19 @@ from pydantic import (
 from edge.config.address import BindAddress, check_url, is_loopback
 from edge.config.annotations import (
     ConfigPath,
+    ModelPath,
     NeedsRestart,
     OnlyFor,
     ReadableFile,
     SecretFile,
+    Share,
     folder_of,
     keys_for,
     kinds_of,
-    resolve,
+    names_model,
 )
 from edge.config.mqtt import TOPIC_RULE, MqttConfig, Port
+from edge.config.recipes import MAX_RECIPES, RecipeConfig
 from edge.config.trigger import AlarmConfig, GpioOutputsConfig, StationOutputsConfig, TriggerConfig
 from edge.core.record import Items, Model, Pattern
 from edge.core.terms import Durability, LogLevel, OutputKind, Runtime, Scaling
@@ -71,22 +72,28 @@ def _check_source(source: str, info: ValidationInfo) -> str:
     return f"{kind}:{folder / rest}" if kind in _ITEM_KINDS and folder is not None else source
 
 
-def _model_path(text: object, info: ValidationInfo) -> object:
-    """A name stays as it is; a path starts at the file's folder. `Path` would drop the `./`."""
-    if not isinstance(text, str) or names_model(text):
-        return text
-    return resolve(Path(text), info)
+def _optional(*keys: str) -> ConfigDict:
+    """For editors: these keys may be absent, because the loader fills them in."""
 
+    def relax(schema: dict[str, Any]) -> None:
+        schema["required"] = [key for key in schema.get("required", ()) if key not in keys]
+        if not schema["required"]:
+            del schema["required"]
 
-def names_model(path: Path | str) -> bool:
-    """Whether `model.path` is a model's name: no folder in it, and no .tflite at the end."""
-    return "/" not in str(path) and not str(path).endswith(".tflite")
+    return ConfigDict(json_schema_extra=relax)
 
 
 class ModelConfig(Model):
-    """The model and its runtime. `path`: a file, or the name of a model under `models.path`."""
+    """The model and its runtime.
 
-    path: Annotated[Path, Strict(False), BeforeValidator(_model_path)]
+    - `path`: a file, or the name of a model under `models.path`.
+    - `recipes_mb`: how much memory the models of all recipes may take, in MB; those that do not fit
+      are loaded when they are chosen.
+    """
+
+    model_config = _optional("path")
+
+    path: ModelPath
     interpreter: Runtime = "auto"
     threads: Annotated[int, Field(ge=1, le=16)] = 1
     workers: Literal["auto"] | Annotated[int, Field(ge=1, le=16)] = "auto"
@@ -96,6 +103,7 @@ class ModelConfig(Model):
     output: OutputKind | None = None
     scaling: Scaling | None = None
     check_pictures: ConfigPath | None = None
+    recipes_mb: Annotated[float, Field(ge=1, le=1_000_000)] = 256.0
 
 
 class ModelsConfig(Model):
@@ -274,7 +282,7 @@ class ArchiveConfig(Model):
     path: ConfigPath = STATE / "archive"
     keep: Items[Outcome] = ("fail", "review")
     near_threshold: Fraction = 0.0
-    pass_sample: Fraction = 0.0
+    pass_sample: Share = 0.0
     lossless: bool = True
     max_mb: Annotated[float, Field(ge=1, le=10_000_000)] = 1024.0
     max_age_d: Annotated[float, Field(ge=1, le=36_500)] | None = None
@@ -317,15 +325,22 @@ class LogConfig(Model):
     level: LogLevel = "info"
 
 
+def _top_level(schema: dict[str, Any]) -> None:
+    """For editors: the reader drops keys that begin with x-, and fills `model` in when every recipe
+    names its own."""
+    schema["patternProperties"] = {"^x-": {}}
+    schema["required"] = [key for key in schema["required"] if key != "model"]
+
+
 class Config(Model):
     """The whole file. Only `station`, `model.path` and one camera are required."""
 
-    # The reader drops these keys; editors must accept them.
-    model_config = ConfigDict(json_schema_extra={"patternProperties": {"^x-": {}}})
+    model_config = ConfigDict(json_schema_extra=_top_level)
 
     station: Annotated[TopicLevel, NeedsRestart()]
     model: ModelConfig
     models: ModelsConfig = ModelsConfig()
+    recipes: Annotated[Items[RecipeConfig], Field(max_length=MAX_RECIPES)] = ()
     cameras: Annotated[Items[CameraConfig], Field(min_length=1)]
     decision: DecisionConfig = DecisionConfig()
     mqtt: MqttConfig = MqttConfig()

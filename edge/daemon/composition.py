@@ -31,10 +31,13 @@ from edge.monitoring import (
 from edge.mqtt import DeliveryService, RequestRouter, TokenBucket
 from edge.pipeline import (
     Pipeline,
+    RecipeModels,
+    RecipeSelection,
     RunningCameras,
     RunningModel,
     build_inspector,
     build_judge,
+    build_judges,
     check_views,
     verdicts_for_open_parts,
 )
@@ -42,6 +45,9 @@ from edge.plant import (
     DailyEstimate,
     ModelsService,
     PlantInterface,
+    RecipeChanges,
+    RecipeRequests,
+    RecipeStatus,
     RecordRequests,
     RecordsService,
     Reloader,
@@ -49,13 +55,16 @@ from edge.plant import (
     SnapshotRequests,
     TriggerRequests,
     VerdictDelivery,
+    event_body,
 )
 from edge.reload import HttpServer, Reconfiguration, judge_for_web
 from edge.storage import (
+    CurrentRecipes,
     Evidence,
     HistoryReader,
     HistorySettings,
     HistoryWriter,
+    Journal,
     Labels,
     OutboxReader,
     PartJournal,
@@ -95,7 +104,8 @@ class Composition:
         self.clock = clock
         self._session = uuid.uuid4().hex
         self.notifier = SystemdNotifier()
-        self._model = RunningModel(_tested_inspector(config, path))
+        self.current_recipes = CurrentRecipes(config.outbox.path)
+        self._model = self._load_models(config, path)
         self._cameras, self._latencies = RunningCameras(), Latencies()
         self._progress = Progress()
         self._reload_state, self.reload_queue = ReloadState(config), ReloadQueue()
@@ -118,6 +128,8 @@ class Composition:
         )
         undo.callback(self.trigger_numbers.close)
         self.unjudged = self._recover_parts(config)
+        self._build_recipes(config)
+        undo.callback(self.current_recipes.close)
         self.labels = Labels.beside(config.outbox.path)
         self.evidence = Evidence(config.archive, self.clock, self.labels)
         records = self._build_records(config)
@@ -148,9 +160,48 @@ class Composition:
             undo.callback(self.web.close)
         self.reconfiguration = self._build_reconfiguration(path)
         self.reloader = Reloader(
-            self.reload_queue, self._reload_state, self.reconfiguration, self.notifier
+            self.reload_queue,
+            self._reload_state,
+            self.reconfiguration,
+            self.notifier,
+            self._journal,
         )
         self._status.announce_info()
+
+    def _load_models(self, config: Config, path: Path | None) -> RunningModel:
+        """Loads and checks the model of the common part and those of all recipes."""
+        inspector, current = _tested_inspector(config, path), self.current_recipes
+        recipes = RecipeModels(config, inspector, path, in_use=lambda: current.all().values())
+        if recipes.names:
+            usable = len(recipes.names) - len(recipes.faults)
+            log.info(
+                "recipes: %d of %d can be used, %d loaded, %.1f MB each worker",
+                *(usable, len(recipes.names), len(recipes.loaded), recipes.bytes / 1e6),
+            )
+        for number, seconds in recipes.on_demand.items():
+            log.info(
+                "recipes: %d (%s) is loaded when it is chosen, which took %.0f ms now; raise "
+                "model.recipes_mb to keep it in memory",
+                *(number, recipes.names[number], seconds * 1000),
+            )
+        return RunningModel(inspector, recipes)
+
+    def _build_recipes(self, config: Config) -> None:
+        """The journal, the current recipes and their requests."""
+        publisher = self.delivery.publisher
+        self._journal = Journal.beside(
+            config.outbox.path, self.clock.now, lambda one: publisher.event(event_body(one))
+        )
+        self.recipe_changes = RecipeChanges(self.current_recipes, self._journal, self._model)
+        self._selection = RecipeSelection(
+            self._model.recipes.names,
+            self.current_recipes,
+            self.clock,
+            self.recipe_changes.changed,
+        )
+        self._recipe_requests = RecipeRequests(
+            self._selection, self.recipe_changes, self._cameras.readers.keys
+        )
 
     def _build_part_journal(self, config: Config) -> PartJournal:
         return PartJournal.beside(config.outbox.path, os.environ.get("RUNTIME_DIRECTORY"))
@@ -182,10 +233,12 @@ class Composition:
     def _recover_parts(self, config: Config) -> list[Verdict]:
         """The verdicts of parts that a killed process left open. Runs before the pipeline exists,
         because its pins may announce new parts at once."""
-        judge = build_judge(
-            config, self._model.inspector, self.clock, None, latencies=self._latencies
+        new_judge = partial(
+            build_judge, clock=self.clock, deadline_ms=None, latencies=self._latencies
         )
-        return verdicts_for_open_parts(self.part_journal, self.delivery.rows, judge, self.clock)
+        recipes = self._model.recipes
+        judges = build_judges(config, self._model.inspector, recipes, recipes.loaded, new_judge)
+        return verdicts_for_open_parts(self.part_journal, self.delivery.rows, judges, self.clock)
 
     def _build_records(self, config: Config) -> RecordsService:
         return RecordsService(
@@ -210,12 +263,20 @@ class Composition:
         self, config: Config, records: RecordsService, models: ModelsService
     ) -> LocalSocket:
         path = LocalSocket.place(config.outbox.path, os.environ.get("RUNTIME_DIRECTORY"))
-        return LocalSocket(path, records, config.outbox.path, self.clock, models)
+        return LocalSocket(
+            path,
+            records,
+            config.outbox.path,
+            self.clock,
+            models=models,
+            choose_recipe=self._recipe_requests.handle,
+        )
 
     def _build_requests(self, config: Config) -> RequestRouter:
         return RequestRouter(
             {
                 "trigger": self._triggers.handle,
+                "recipe": self._recipe_requests.handle,
                 "snapshot": self._snapshots.handle,
                 "reload": self.reload_queue.handle,
                 "history": self.record_requests.history,
@@ -252,6 +313,7 @@ class Composition:
             parts_changed=self.plant.wake,
             processed_items=self.delivery.receipts,
             open_camera=open_camera,
+            selection=self._selection,
             latencies=self._latencies,
         )
 
@@ -273,6 +335,7 @@ class Composition:
             WATCH,
             self.local_socket,
             self._estimate,
+            RecipeStatus(self._selection, self._model, self.current_recipes, self._journal),
         )
 
     def _build_health(self, config: Config, components: Components) -> Health:
@@ -315,12 +378,14 @@ class Composition:
             self.clock,
             self._triggers,
             camera_for=camera_for,
+            choose_recipe=self._recipe_requests.handle,
         )
 
     def _build_reconfiguration(self, path: Path | None) -> Reconfiguration:
         return Reconfiguration(
             path=path,
             model=self._model,
+            selection=self._selection,
             pipeline=self.pipeline,
             plant=self.plant,
             delivery=self.delivery,

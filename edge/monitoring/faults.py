@@ -48,6 +48,7 @@ THREADS = {
     "outputs": "the wires do not follow the verdicts",
     "pictures": "pictures are not sent",
     "publisher": "verdicts are not sent",
+    "recipes": "changed recipes are not noted, and models are not loaded",
     "records": "the requests `history` and `label` are not answered",
     "reload": "a changed config.yaml is not applied",
     "signals": "SIGTERM and SIGHUP are not obeyed",
@@ -66,6 +67,8 @@ KINDS: dict[str, Severity] = {
     "thread_failed": "warning",
     "accessory": "warning",
     "evidence": "warning",
+    "no_recipe": "unhealthy",
+    "recipes": "warning",
     "outbox_dropped": "warning",
     "outbox_damaged": "warning",
     "outbox_parked": "warning",
@@ -172,6 +175,14 @@ def local_faults(socket: str) -> Iterator[Fault]:
     """`socket`: why the local socket is not there; empty when it is."""
     if socket:
         yield Fault("local_socket", "local socket", f"{socket}, then restart the daemon")
+
+
+def recipe_faults(unusable: Iterable[tuple[str, str]], sentences: Iterable[str]) -> Iterator[Fault]:
+    """unusable: cameras whose parts all get `error`, and why. sentences: what else is wrong."""
+    for camera, why in unusable:
+        yield Fault("no_recipe", f"camera {camera}", f"its parts get `error`: {why}")
+    for sentence in sentences:
+        yield Fault("recipes", "recipes", sentence)
 
 
 def history_faults(stats: HistoryStats) -> Iterator[Fault]:

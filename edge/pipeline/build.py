@@ -9,6 +9,7 @@ from edge.core.clock import Clock
 from edge.core.errors import ConfigError, ModelError
 from edge.core.percentiles import Latencies
 from edge.core.terms import Scaling
+from edge.core.verdict import RecipeIdentity
 from edge.inspection import (
     SCALINGS,
     CheckPicture,
@@ -121,10 +122,14 @@ def build_judge(
     latencies: Latencies | None = None,
     profiles: Mapping[str, CameraProfile] | None = None,
     on_bad_picture: OnBadPicture = lambda _camera, _why, _kind: None,
+    recipe: RecipeIdentity | None = None,
+    config_hash: str | None = None,
 ) -> Judge:
     """A judge with the provenance and decision settings of config.yaml.
 
     profiles: by camera; None: those of the cameras in config.yaml.
+    recipe, config_hash: for a configuration that was merged with a recipe: its identity, and the
+        hash of the whole file.
 
     The other parameters are those of `Judge`.
     """
@@ -135,7 +140,7 @@ def build_judge(
         }
     return Judge(
         inspector,
-        Provenance(config.station, config.hash, clock.boot_id()),
+        Provenance(config.station, config_hash or config.hash, clock.boot_id(), recipe),
         clock,
         deadline_ms,
         profiles=profiles,

@@ -12,18 +12,21 @@ from edge.plant.models import (
     SwitchRequest,
 )
 from edge.plant.plant import PlantInterface, VerdictDelivery
+from edge.plant.recipe_changes import RecipeChanges
+from edge.plant.recipe_requests import RecipeRequests
+from edge.plant.recipe_status import RecipeStatus, event_body
 from edge.plant.record_requests import RecordRequests
 from edge.plant.record_values import (
-    Labelled,
+    HistoryEntry,
+    LabelReply,
     LabelRequest,
     Picture,
     RecordQuery,
     Records,
-    Remembered,
     RequestError,
-    Shown,
     UndoRequest,
     UnknownRecordError,
+    VerdictDetails,
     read_request,
 )
 from edge.plant.records import RecordsService
@@ -38,23 +41,25 @@ __all__ = [
     "ExportFormat",
     "ExportPicture",
     "ExportPlan",
+    "HistoryEntry",
+    "LabelReply",
     "LabelRequest",
-    "Labelled",
     "ModelListing",
     "Models",
     "ModelsService",
     "Picture",
     "PlantInterface",
+    "RecipeChanges",
+    "RecipeRequests",
+    "RecipeStatus",
     "RecordQuery",
     "RecordRequests",
     "Records",
     "RecordsService",
     "ReloadQueue",
     "Reloader",
-    "Remembered",
     "RequestError",
     "RollbackRequest",
-    "Shown",
     "SnapshotRequests",
     "SwitchRequest",
     "Switched",
@@ -62,6 +67,8 @@ __all__ = [
     "UndoRequest",
     "UnknownRecordError",
     "VerdictDelivery",
+    "VerdictDetails",
+    "event_body",
     "picture_target",
     "plan_export",
     "read_request",

@@ -32,9 +32,9 @@ from edge.plant.estimate_values import (
     Estimate,
     FalseRejects,
     Goal,
-    Judged,
-    Look,
-    Share,
+    LabelCounts,
+    LabelledPass,
+    RateInterval,
     percent,
 )
 
@@ -44,7 +44,7 @@ _TAIL = (1 - CONFIDENCE) / 2
 _MIN_LOOKS = 4
 _MOST_LOOKS = 1_000_000  # a goal that needs more is no advice
 _RATE_DIGITS = 9
-_NOBODY = Judged()
+_NOBODY = LabelCounts()
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +57,9 @@ class _Stratum:
 
 def estimate_rates(
     passes: Mapping[float, int],
-    looks: Iterable[Look],
-    failed: Judged = _NOBODY,
-    reviewed: Judged = _NOBODY,
+    looks: Iterable[LabelledPass],
+    failed: LabelCounts = _NOBODY,
+    reviewed: LabelCounts = _NOBODY,
 ) -> Estimate:
     """Both rates of one period, and of one model version if all arguments are of that version.
 
@@ -86,7 +86,7 @@ def interval(cases: float, n: float) -> tuple[float, float]:
     return _lower(cases, n), _upper(cases, n)
 
 
-def _strata(passes: Mapping[float, int], looks: Iterable[Look]) -> list[_Stratum]:
+def _strata(passes: Mapping[float, int], looks: Iterable[LabelledPass]) -> list[_Stratum]:
     number: Counter[float] = Counter()
     for rate, count in passes.items():
         number[round(rate, _RATE_DIGITS)] += count
@@ -135,7 +135,7 @@ def _escapes(sampled: list[_Stratum], unsampled: int) -> tuple[Escapes, list[str
     )
 
 
-def _weighted_share(counted: list[_Stratum], total: int) -> tuple[Share, Goal | None]:
+def _weighted_share(counted: list[_Stratum], total: int) -> tuple[RateInterval, Goal | None]:
     """The stratified mean over `counted`; `total` passes are the population."""
     covered = sum(one.passes for one in counted)
     weights = [one.passes / covered / one.looks for one in counted]
@@ -150,11 +150,11 @@ def _weighted_share(counted: list[_Stratum], total: int) -> tuple[Share, Goal | 
         return part * _matched(_TAIL, mean + weight, variance / times + weight**2) + 1 - part
 
     low = _matched_lower(mean, variance)
-    share = Share(mean, part * low, min(1.0, upper(1.0)))
+    share = RateInterval(mean, part * low, min(1.0, upper(1.0)))
     return share, _goal(share, upper, sum(one.looks for one in counted))
 
 
-def _goal(share: Share, upper: Callable[[float], float], looks: int) -> Goal | None:
+def _goal(share: RateInterval, upper: Callable[[float], float], looks: int) -> Goal | None:
     target = share.high / 2
     most = _MOST_LOOKS / looks
     if most <= 1 or upper(most) > target:
@@ -188,7 +188,7 @@ def _upper(cases: float, n: float) -> float:
 
 
 def _false_rejects(
-    escapes: Share | None, passes: int, failed: Judged, reviewed: Judged
+    escapes: RateInterval | None, passes: int, failed: LabelCounts, reviewed: LabelCounts
 ) -> tuple[FalseRejects, list[str]]:
     """The rate, from the failed parts that were looked at and the good parts they stand for."""
     if failed.parts and not failed.looks:
@@ -219,7 +219,7 @@ def _false_rejects(
     good = looked_at(escapes.rate, review_rate)
     if good <= 0:
         return FalseRejects(None, failed), [*missing, "no good part is known in this period"]
-    share = Share(
+    share = RateInterval(
         failed.good / good,
         _lower(failed.good, looked_at(escapes.low, review_high)),
         _upper(failed.good, looked_at(escapes.high, review_low)),

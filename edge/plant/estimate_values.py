@@ -7,7 +7,7 @@ LOOK_NEXT = "edge-inspect history --why sample --unlabelled"  # lists the pictur
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class LabelledPass:
     """A passed part of the random sample that a person judged; `rate` was the sampling rate."""
 
     rate: float
@@ -15,7 +15,7 @@ class Look:
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class LabelCounts:
     """The parts of one verdict, and how many of them a person called good and defective."""
 
     parts: int = 0
@@ -29,7 +29,7 @@ class Judged:
 
 
 @dataclass(frozen=True, slots=True)
-class Share:
+class RateInterval:
     """A rate, 0 to 1, with its 95 % interval."""
 
     rate: float
@@ -57,7 +57,7 @@ class Escapes:
     - `goal`: more looks that halve the upper limit; None when no number does.
     """
 
-    share: Share | None
+    share: RateInterval | None
     passes: int
     unsampled: int
     unseen: int
@@ -70,8 +70,8 @@ class Escapes:
 class FalseRejects:
     """The false-reject rate; `share` is None when too little is known."""
 
-    share: Share | None
-    failed: Judged
+    share: RateInterval | None
+    failed: LabelCounts
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +126,7 @@ class Estimate:
         return lines + [f"missing        {sentence}" for sentence in self.missing]
 
 
-def _share_json(share: Share | None) -> dict[str, float] | None:
+def _share_json(share: RateInterval | None) -> dict[str, float] | None:
     if share is None:
         return None
     return {"rate": _rounded(share.rate), "low": _rounded(share.low), "high": _rounded(share.high)}

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from edge.plant.estimate import estimate_rates
-from edge.plant.estimate_values import Estimate, Judged, Look
+from edge.plant.estimate_values import Estimate, LabelCounts, LabelledPass
 from edge.storage import Label
 
 _NEVER = 2.0**36  # seconds since the epoch; the year 4147
@@ -110,15 +110,15 @@ def _estimate(
     span = since or 0.0, _NEVER
     parts = counts.counts_by_verdict(*span, model)
     looks = [
-        Look(label.pass_sample, label.label != ok_label)
+        LabelledPass(label.pass_sample, label.label != ok_label)
         for label in labels
         if label.verdict == "pass" and label.sampled and label.pass_sample
     ]
 
-    def judged(verdict: str) -> Judged:
+    def judged(verdict: str) -> LabelCounts:
         good = sum(one.label == ok_label for one in labels if one.verdict == verdict)
         looked = sum(one.verdict == verdict for one in labels)
-        return Judged(max(looked, parts.get(verdict, 0)), good, looked - good)
+        return LabelCounts(max(looked, parts.get(verdict, 0)), good, looked - good)
 
     return estimate_rates(
         counts.passes_by_sample_rate(*span, model), looks, judged("fail"), judged("review")

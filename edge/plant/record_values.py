@@ -110,7 +110,7 @@ def _number(text: str, most: int, name: str) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class Remembered:
+class HistoryEntry:
     """A verdict that the box remembers.
 
     - `seq`: its place in history; the next page begins before it.
@@ -142,7 +142,7 @@ class Remembered:
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class VerdictDetails:
     """All that is known of one verdict.
 
     - `result`: its body; None when history has removed it and its picture has no record.
@@ -182,7 +182,7 @@ class Picture:
 
 
 @dataclass(frozen=True, slots=True)
-class Labelled:
+class LabelReply:
     """The labels that were given or taken back, and remarks of one sentence each."""
 
     labels: tuple[Label, ...]
@@ -236,11 +236,11 @@ class Records(Protocol):
     """The commands over history, evidence and labels. Ids may be unique beginnings of at least
     eight digits. All raise EdgeInspectError."""
 
-    def history(self, query: RecordQuery) -> Iterator[Remembered]:
+    def history(self, query: RecordQuery) -> Iterator[HistoryEntry]:
         """Verdicts that the box remembers, newest first."""
         ...
 
-    def show(self, name: str) -> Shown:
+    def show(self, name: str) -> VerdictDetails:
         """All that is known of one verdict."""
         ...
 
@@ -248,11 +248,11 @@ class Records(Protocol):
         """A kept picture of a verdict; `number`: of a part's frame, from 1."""
         ...
 
-    def label(self, request: LabelRequest) -> Labelled:
+    def label(self, request: LabelRequest) -> LabelReply:
         """Labels all, or none."""
         ...
 
-    def undo(self, request: UndoRequest) -> Labelled:
+    def undo(self, request: UndoRequest) -> LabelReply:
         """Takes back all, or none."""
         ...
 

@@ -12,15 +12,15 @@ from edge.plant.known_verdict import KnownVerdict, why_no_picture
 from edge.plant.line_estimate import Counts, LineEstimate, estimate_line
 from edge.plant.record_ids import MOST_SHOWN, digits_of, the_only, times_of, unknown, whole_id
 from edge.plant.record_values import (
-    Labelled,
+    HistoryEntry,
+    LabelReply,
     LabelRequest,
     Picture,
     RecordQuery,
-    Remembered,
     RequestError,
-    Shown,
     UndoRequest,
     UnknownRecordError,
+    VerdictDetails,
 )
 from edge.storage import (
     EvidenceReader,
@@ -75,7 +75,7 @@ class RecordsService:
         self._archive, self._ok_label, self._now = archive, ok_label, now
         self._skipped_samples = skipped_samples
 
-    def history(self, query: RecordQuery) -> Iterator[Remembered]:
+    def history(self, query: RecordQuery) -> Iterator[HistoryEntry]:
         """Verdicts that the box remembers, newest first."""
         count = 0
         for row in self._fitting(query):
@@ -83,16 +83,16 @@ class RecordsService:
             if label is not None and query.unlabelled:
                 continue
             truth = None if label is None else label.label
-            yield Remembered(row.seq, row.body, truth, row.doubtful)
+            yield HistoryEntry(row.seq, row.body, truth, row.doubtful)
             count += 1
             if count == query.of_model.limit:
                 return
 
-    def show(self, name: str) -> Shown:
+    def show(self, name: str) -> VerdictDetails:
         """All that is known of one verdict."""
         known = self._known(name)
         row, kept, truth = known.row, known.kept, known.truth
-        return Shown(
+        return VerdictDetails(
             known.id,
             known.body,
             None if truth is None else truth.label,
@@ -122,7 +122,7 @@ class RecordsService:
                 f"{path}: cannot be read ({error.strerror}); the budget may have removed it now"
             ) from error
 
-    def label(self, request: LabelRequest) -> Labelled:
+    def label(self, request: LabelRequest) -> LabelReply:
         """Labels all, or none."""
         if (problem := label_problem(request.label)) is not None:
             raise RequestError(f"label: {problem}")
@@ -138,13 +138,13 @@ class RecordsService:
                     "training makes a class of it"
                 )
         self._labels.add(given)
-        return Labelled(tuple(given), tuple(dict.fromkeys(remarks)))
+        return LabelReply(tuple(given), tuple(dict.fromkeys(remarks)))
 
-    def undo(self, request: UndoRequest) -> Labelled:
+    def undo(self, request: UndoRequest) -> LabelReply:
         """Takes back all, or none."""
         names = list(dict.fromkeys(self._id(one)[0] for one in request.ids))
         at = rfc3339(self._now())
-        return Labelled(tuple(self._labels.undo(names, at=at, by=request.by, note=request.note)))
+        return LabelReply(tuple(self._labels.undo(names, at=at, by=request.by, note=request.note)))
 
     def labels(self) -> Sequence[Label]:
         """All labels that count."""

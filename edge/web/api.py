@@ -1,8 +1,9 @@
-"""The routes under /api/v1 over the box's records. The local socket serves them."""
+"""The routes under /api/v1 over the box's records and recipes. The local socket serves them."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
+from functools import partial
 from itertools import chain
 from typing import Any
 
@@ -24,6 +25,7 @@ from edge.plant import (
     UnknownRecordError,
     read_request,
 )
+from edge.web.recipe_route import ChooseRecipe, choose_recipe
 from edge.web.serving import Endpoint, json_answer
 
 SCHEMA = "edge-inspect/api/1"
@@ -32,8 +34,11 @@ _STEP = 10  # lines between two pauses, in which inspection gets Python's lock
 _PAUSE_S = 0.002
 
 
-def record_rules(records: Records, outbox: str, clock: Clock) -> list[Rule]:
-    """The routes. `outbox`: its path, by which a client knows that this is the daemon it means."""
+def api_rules(
+    records: Records, outbox: str, clock: Clock, choose: ChooseRecipe | None = None
+) -> list[Rule]:
+    """The routes. `outbox`: its path, by which a client knows that this is the daemon it means.
+    `choose`: for POST /recipe, which does not exist without it."""
     routes = _Routes(records, outbox, clock)
     table: list[tuple[str, str, Callable[..., Response]]] = [
         ("GET", "", routes.about),
@@ -45,6 +50,8 @@ def record_rules(records: Records, outbox: str, clock: Clock) -> list[Rule]:
         ("POST", "/labels/undo", routes.undo),
         ("GET", "/estimate", routes.estimate),
     ]
+    if choose is not None:
+        table.append(("POST", "/recipe", partial(_recipe, choose)))
     return [
         Rule(f"/api/v1{path}", methods=[method], endpoint=guarded(endpoint))
         for method, path, endpoint in table
@@ -123,6 +130,12 @@ class _Routes:
         text = parameters_of(request, "since").get("since")
         since = None if text is None else parse_time(text, self._clock.now(), "since")
         return json_answer(self._records.estimate(since))
+
+
+def _recipe(choose: ChooseRecipe, request: Request) -> Response:
+    """Makes a recipe current; docs/recipes.md has the body."""
+    parameters_of(request)
+    return choose_recipe(choose, request.get_data(), "local socket")
 
 
 def parameters_of(request: Request, *known: str) -> Mapping[str, str]:

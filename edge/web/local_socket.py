@@ -19,6 +19,7 @@ from edge.core.unix_socket import listen
 from edge.plant import Models, Records
 
 if TYPE_CHECKING:
+    from edge.web.recipe_route import ChooseRecipe
     from edge.web.serving import HttpServing
 
 log = logging.getLogger(__name__)
@@ -31,7 +32,7 @@ _LONG_S = 86_400.0
 
 
 class LocalSocket:
-    """Serves `records` and `models` at a path. Without it verdicts go on: `fault` says why."""
+    """Serves records, models and recipes. Without it verdicts go on: `fault` says why."""
 
     def __init__(
         self,
@@ -39,13 +40,21 @@ class LocalSocket:
         records: Records,
         outbox: Path,
         clock: Clock,
+        *,
         models: Models | None = None,
+        choose_recipe: "ChooseRecipe | None" = None,
     ) -> None:
-        """Opens nothing yet. `outbox`: of this daemon; a client asks for it."""
+        """Opens nothing yet.
+
+        outbox: of this daemon; a client asks for it.
+        models: None: requests about models are unknown.
+        choose_recipe: as `RecipeRequests.handle`; None: requests for a recipe are unknown.
+        """
         self.path = path
         self.fault = ""
         self._records, self._outbox, self._clock = records, outbox, clock
         self._models = models
+        self._choose_recipe = choose_recipe
         self._stop, self._lock = StopEvent(), threading.Lock()
         self._listening: socket.socket | None = None
         self._inode = 0
@@ -109,12 +118,12 @@ class LocalSocket:
         return False
 
     def _build(self) -> "HttpServing":
-        from edge.web.api import record_rules
+        from edge.web.api import api_rules
         from edge.web.models_api import model_rules
         from edge.web.serving import Application, HttpServing
 
         assert self._listening is not None
-        rules = record_rules(self._records, str(self._outbox), self._clock)
+        rules = api_rules(self._records, str(self._outbox), self._clock, self._choose_recipe)
         if self._models is not None:
             rules += model_rules(self._models)
         return HttpServing(

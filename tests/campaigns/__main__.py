@@ -43,6 +43,7 @@ CAMPAIGNS = (
     Campaign("tests.campaigns.hung_camera", "--hangs 3"),
     Campaign("tests.campaigns.mjpeg_streams", "--count 40 --daemon-s 15"),
     Campaign("tests.campaigns.triggered_parts", "--count 200"),
+    Campaign("tests.campaigns.recipe_changes", "--changes 200 --any-speed"),
     Campaign("tests.campaigns.folder_kills", "--files 300 --kills 3"),
     Campaign("tests.campaigns.evidence_kills", "--kills 30"),
     Campaign("tests.campaigns.model_kills", "--kills 20"),

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from edge.plant.estimate import estimate_rates
-from edge.plant.estimate_values import Judged, Look, Share
+from edge.plant.estimate_values import LabelCounts, LabelledPass, RateInterval
 
 REQUIRED = 0.93
 
@@ -73,10 +73,10 @@ CASES: tuple[Case, ...] = (
 
 def simulate(
     case: Case, rng: np.random.Generator
-) -> tuple[Share | None, float, Share | None, float]:
+) -> tuple[RateInterval | None, float, RateInterval | None, float]:
     """One month: the escape interval and its truth, the false-reject interval and its truth."""
     passes: dict[float, int] = {}
-    looks: list[Look] = []
+    looks: list[LabelledPass] = []
     failed, reviewed = np.zeros(2, np.int64), np.zeros(2, np.int64)  # good, defective
     escaped = 0
     for period in case.periods:
@@ -89,7 +89,7 @@ def simulate(
         escaped += int(bad_of[0])
         for count, is_bad in ((bad_of[0], True), (good_of[0], False)):
             seen = int(rng.binomial(count, period.rate * period.looked))
-            looks += [Look(period.rate, is_bad)] * seen
+            looks += [LabelledPass(period.rate, is_bad)] * seen
         failed += (good_of[2], bad_of[2])
         reviewed += (good_of[1], bad_of[1])
     found = estimate_rates(
@@ -99,9 +99,9 @@ def simulate(
     return found.escapes.share, share, found.false_rejects.share, case.reject
 
 
-def _judged(counts: "np.ndarray", share: float, rng: np.random.Generator) -> Judged:
+def _judged(counts: "np.ndarray", share: float, rng: np.random.Generator) -> LabelCounts:
     good, bad = (int(rng.binomial(count, share)) for count in counts)
-    return Judged(int(counts.sum()), good, bad)
+    return LabelCounts(int(counts.sum()), good, bad)
 
 
 @dataclass(slots=True)
@@ -112,7 +112,7 @@ class Tally:
     held: int = 0
     upper: float = 0.0
 
-    def add(self, share: Share | None, truth: float) -> None:
+    def add(self, share: RateInterval | None, truth: float) -> None:
         """Counts one interval; None is no interval."""
         if share is not None:
             self.made += 1

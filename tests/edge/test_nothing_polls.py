@@ -92,6 +92,7 @@ def test_a_file_ends_the_sleep_before_a_watched_folder(tmp_path: Path) -> None:
     watch.close()
 
 
+@pytest.mark.slow
 def test_the_outbox_writer_sleeps_until_something_is_due(tmp_path: Path) -> None:
     """Without work it wakes to show progress alone; acknowledgements are gathered for a second in
     one sleep, not in slices."""

@@ -33,6 +33,7 @@ def test_without_a_broker_the_error_names_the_command(
         pass
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("no_mosquitto")
 def test_the_embedded_broker_is_the_fallback(tmp_path: Path, require: Require) -> None:
     """The embedded broker runs in a separate process, accepts subscriptions, and ends."""

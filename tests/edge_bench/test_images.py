@@ -19,6 +19,7 @@ def write(folder: Path, **request: Any) -> dict[str, Any]:
     return write_pictures({**defaults, "pictures": None, **request})
 
 
+@pytest.mark.slow
 def test_synthetic_pictures_resemble_camera_pictures() -> None:
     """A 1080p JPEG at quality 85 has about 200 KB; pictures differ and are reproducible."""
     first, second = draw_part(0, 1920, 1080), draw_part(1, 1920, 1080)

@@ -3,6 +3,8 @@
 import subprocess
 import sys
 
+import pytest
+
 
 def imported_by(module: str) -> set[str]:
     """The top-level packages in a new interpreter after the import of a module."""
@@ -13,6 +15,7 @@ def imported_by(module: str) -> set[str]:
     return set(done.stdout.split())
 
 
+@pytest.mark.slow
 def test_the_measuring_process_imports_neither_opencv_nor_a_runtime() -> None:
     """Only worker processes decode and run the model."""
     heavy = {"cv2", "ai_edge_litert", "tflite_runtime", "tensorflow", "amqtt"}

@@ -8,6 +8,7 @@ from edge_bench.packets import Publish, PublishParser
 from tests.edge_bench.packet_samples import connect, packet, publish
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("level", [4, 5])
 @given(data=st.data())
 def test_publishes_are_found_in_any_pieces(level: int, data: st.DataObject) -> None:

@@ -47,6 +47,7 @@ def test_the_v4l2_driver_reads_it(device: CameraConfig) -> None:
     camera.close()
 
 
+@pytest.mark.slow
 def test_the_camera_process_reads_it(device: CameraConfig) -> None:
     """The isolated camera process delivers its pictures through shared memory."""
     with ForkServerClient() as fork_server:

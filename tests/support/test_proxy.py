@@ -127,6 +127,7 @@ def test_a_stall_holds_one_direction_and_loses_nothing(
     assert take(open_side, 6) == packets.pingreq() * 3
 
 
+@pytest.mark.slow
 def test_throttling_is_slow_and_complete(proxied: ProxiedConnection) -> None:
     """5,000 bytes at 10,000 bytes/s take about half a second, and all arrive."""
     box, broker = proxied.pair()
@@ -175,6 +176,7 @@ def test_a_forged_puback_keeps_the_order_and_hides_the_verdict(
     assert proxied.proxy.recorder.sent == ["one", "two", "six"]
 
 
+@pytest.mark.slow
 def test_a_silent_proxy_accepts_and_never_answers(proxied: ProxiedConnection) -> None:
     """The connection is accepted, and no answer arrives."""
     proxied.proxy.behave(silent=True)

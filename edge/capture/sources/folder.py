@@ -14,9 +14,9 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 
 from edge.capture.camera import CameraRead, item_name
-from edge.capture.sources.entry import open_entry
 from edge.capture.sources.inotify import FolderWatch
 from edge.capture.sources.judged_file import move_file
+from edge.capture.sources.picture_file import open_picture_file
 from edge.core.clock import Clock, StopEvent
 from edge.core.errors import CameraError, EdgeInspectError, PictureError
 from edge.core.image import is_picture_name
@@ -181,7 +181,7 @@ class FolderCamera:
             self._mark_done(name, receipt)
             return None
         try:
-            picture = open_entry(path)
+            picture = open_picture_file(path)
         except PictureError as error:
             unchanged_s = self._clock.tick() - self._seen.get(name, ("", 0.0))[1]
             if unchanged_s < _DAMAGED_WAIT_S or self._receipt_of(name) is None:

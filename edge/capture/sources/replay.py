@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from edge.capture.camera import CameraRead, item_name
-from edge.capture.sources.entry import open_entry
+from edge.capture.sources.picture_file import open_picture_file
 from edge.core.clock import Clock, StopEvent
 from edge.core.errors import CameraError, PictureError
 from edge.core.image import is_picture_name
@@ -78,7 +78,7 @@ def _pictures(named: list[tuple[Path, str]], loop: int) -> Iterator[CameraRead]:
     for _ in range(loop):
         for path, item in named:
             try:
-                yield CameraRead(None, item, encoded=open_entry(str(path)))
+                yield CameraRead(None, item, encoded=open_picture_file(str(path)))
             except PictureError as error:
                 yield CameraRead(None, item, fault=str(error))
 

@@ -129,6 +129,7 @@ def _read(camera: IsolatedCamera) -> CameraRead:
     return look
 
 
+@pytest.mark.slow
 def test_an_idle_camera_skips_frames_until_a_part_comes(
     camera: IsolatedCamera,
     gate: DemandGate,
@@ -163,6 +164,7 @@ def test_a_part_before_the_request_is_served_at_once(
         assert _read(camera).pixels is not None
 
 
+@pytest.mark.slow
 def test_repeats_while_idle_are_reported(
     camera: IsolatedCamera,
     gate: DemandGate,

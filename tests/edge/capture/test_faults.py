@@ -27,6 +27,7 @@ def test_random_faults_never_pass_and_are_all_counted(redness_model: Path) -> No
     assert run(count=60, seed=42, cameras=3, say=False) == []
 
 
+@pytest.mark.slow
 def test_hung_camera_recovers_and_touches_no_other(fork_server: ForkServerClient) -> None:
     """Of four cameras one hangs: it is killed and started again. The three others are never opened
     again, and every one of their pictures is accounted for."""

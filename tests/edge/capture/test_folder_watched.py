@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from edge.capture.sources import inotify
-from edge.capture.sources.entry import open_entry
+from edge.capture.sources.picture_file import open_picture_file
 from edge.core.image import EncodedPicture
 from tests.conftest import WritePicture
 from tests.edge.capture.dropfolder import Receipts, StopAfterWaits, names, watched
@@ -49,6 +49,7 @@ def test_file_that_is_still_open_is_not_taken(
     assert look.decoded() is not None
 
 
+@pytest.mark.slow
 def test_judged_files_are_moved_when_their_verdict_is_stored(
     drop: Path, receipts: Receipts, write_picture: WritePicture, tmp_path: Path
 ) -> None:
@@ -69,6 +70,7 @@ def test_judged_files_are_moved_when_their_verdict_is_stored(
     assert len(list(done.iterdir())) == 2
 
 
+@pytest.mark.slow
 def test_judged_files_of_a_killed_daemon_are_moved(
     drop: Path, receipts: Receipts, write_picture: WritePicture, tmp_path: Path
 ) -> None:
@@ -97,14 +99,14 @@ def test_file_overwritten_during_its_read_is_read_again(
     reads: list[str] = []
 
     def read(path: str) -> EncodedPicture:
-        picture = open_entry(path)
+        picture = open_picture_file(path)
         reads.append(path)
         if len(reads) == 1:
             write_picture("drop/a.png", red=200)
             os.utime(drop / "a.png", ns=(0, 10**18))
         return picture
 
-    monkeypatch.setattr("edge.capture.sources.folder.open_entry", read)
+    monkeypatch.setattr("edge.capture.sources.folder.open_picture_file", read)
     look = camera.read(StopAfterWaits(100))
     camera.close()
     assert look is not None

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from edge.capture.sources.entry import open_entry
 from edge.capture.sources.folder import FolderCamera
+from edge.capture.sources.picture_file import open_picture_file
 from edge.capture.sources.replay import ReplayCamera
 from edge.core.clock import Clock
 from edge.core.errors import CameraError, ModelError, PictureError
@@ -101,6 +101,7 @@ def test_a_folder_reads_only_regular_files(
     assert SECRET[:8].decode() not in caplog.text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_watched_folder_reads_only_regular_files(
     kind: str, secret: Path, drop: Path, receipts: Receipts, write_picture: WritePicture
@@ -160,17 +161,18 @@ def test_an_entry_that_changes_right_before_it_is_read(
     """Between scan and read a program may put a link into the file's place."""
     entries(secret)[kind](tmp_path / "a.png")
     with pytest.raises(PictureError, match="no regular file") as caught:
-        open_entry(str(tmp_path / "a.png"))
+        open_picture_file(str(tmp_path / "a.png"))
     assert SECRET[:8].decode() not in str(caught.value)
 
 
+@pytest.mark.slow
 def test_a_huge_file_is_not_read(tmp_path: Path) -> None:
     """A sparse file of a terabyte takes no disk, and would take all memory."""
     path = tmp_path / "a.png"
     with path.open("wb") as file:
         file.truncate(2**40)
     with pytest.raises(PictureError, match="more than any picture"):
-        open_entry(str(path))
+        open_picture_file(str(path))
     with path.open("wb") as file:
         file.truncate(MAX_BYTES)
         file.seek(0)

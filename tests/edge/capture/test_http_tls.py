@@ -76,6 +76,7 @@ def test_the_cameras_own_certificate_is_accepted(
     opened(certificates, name, tls)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "tls", "words"),
     [

@@ -153,6 +153,7 @@ def test_each_end_of_a_process_is_one_sentence(
         camera.read(StopEvent())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("script", ["good,good,good,hang", "good,good,good,stop"])
 def test_a_hung_driver_is_killed(start: Start, script: str) -> None:
     """A hung driver or a stopped process is silent after timeout_s and is killed."""
@@ -193,6 +194,7 @@ def test_capture_time_is_the_drivers(start: Start) -> None:
     assert before <= (read(plain).captured_tick or 0) <= time.monotonic()
 
 
+@pytest.mark.slow
 def test_reading_ends_on_stop(start: Start) -> None:
     """On stop the read returns None, also while the driver hangs. Until then it sleeps without
     polling."""
@@ -220,6 +222,7 @@ def test_reading_ends_on_stop(start: Start) -> None:
     assert not psutil.pid_exists(camera.pid)
 
 
+@pytest.mark.slow
 def test_the_process_dies_with_the_daemon() -> None:
     """A killed daemon leaves no process, also when the driver hangs."""
     program = (
@@ -250,6 +253,7 @@ def test_the_process_dies_with_the_daemon() -> None:
     wait_until(gone)
 
 
+@pytest.mark.slow
 def test_ctrl_c_and_sigterm_are_for_the_daemon(start: Start) -> None:
     """The camera process ignores signals to the whole group: the daemon shuts it down in order."""
     camera = start("good", fps=200)
@@ -260,6 +264,7 @@ def test_ctrl_c_and_sigterm_are_for_the_daemon(start: Start) -> None:
         assert read(camera).pixels is not None
 
 
+@pytest.mark.slow
 def test_restarts_leave_nothing_behind(start: Start) -> None:
     """Many ends leak no process, no file descriptor and no shared memory."""
     me = psutil.Process()

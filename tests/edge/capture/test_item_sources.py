@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from edge.capture.camera import CameraRead, HandedOut
+from edge.capture.camera import CameraRead, ReaderLedger
 from edge.capture.sources.folder import FolderCamera
 from edge.core.clock import Clock, StopEvent
 from edge.core.errors import CameraError, EdgeInspectError
@@ -44,7 +44,11 @@ class Ledger:
 
 
 def read_all(
-    drop: Path, ledger: HandedOut, environment: Clock, clock: FakeClock, move_to: Path | None = None
+    drop: Path,
+    ledger: ReaderLedger,
+    environment: Clock,
+    clock: FakeClock,
+    move_to: Path | None = None,
 ) -> list[CameraRead]:
     """One opening of the camera; no verdict is stored meanwhile."""
     camera = FolderCamera(
@@ -67,10 +71,10 @@ def test_a_verdict_in_memory_counts(
     """After a reload a file is not judged again, though its verdict waits for the disk. It is not
     moved before that is stored: a killed daemon must find it."""
     path, ledger = write_picture("drop/a.png"), Ledger()
-    (look,) = read_all(drop, HandedOut(ledger), environment, clock)
+    (look,) = read_all(drop, ReaderLedger(ledger), environment, clock)
     assert look.receipt is not None
     ledger.memory.add(look.receipt)
-    after_reload = HandedOut(ledger)
+    after_reload = ReaderLedger(ledger)
     assert read_all(drop, after_reload, environment, clock, tmp_path / "done") == []
     assert path.exists()
     ledger.disk.add(look.receipt)
@@ -85,7 +89,7 @@ def test_a_file_on_its_way_is_not_handed_out_again(
     """The folder was out of reach and is opened again while its files wait in the mailbox."""
     write_picture("drop/a.png")
     (drop / "bad.png").write_text("no picture")
-    same_reader = HandedOut(Ledger())
+    same_reader = ReaderLedger(Ledger())
     assert set(names(read_all(drop, same_reader, environment, clock))) == {"a.png", "bad.png"}
     assert read_all(drop, same_reader, environment, clock) == []
 
@@ -98,21 +102,21 @@ def test_files_wait_while_the_disk_does_not_say_which_are_judged(
     ledger = Ledger()
     ledger.refuses = True
     with pytest.raises(CameraError, match=r"cannot be read; they wait.*Input/output error"):
-        read_all(drop, HandedOut(ledger), environment, clock)
+        read_all(drop, ReaderLedger(ledger), environment, clock)
     ledger.refuses = False
-    assert names(read_all(drop, HandedOut(ledger), environment, clock)) == ["a.png"]
+    assert names(read_all(drop, ReaderLedger(ledger), environment, clock)) == ["a.png"]
 
 
 def test_what_was_handed_out_long_ago_takes_no_memory() -> None:
     """Its verdict is stored since."""
-    ledger = HandedOut(Ledger())
+    ledger = ReaderLedger(Ledger())
     for number in range(5000):
         ledger.hand_out("top", str(number))
     assert not ledger.judged("top", "0")
     assert ledger.judged("top", "4999")
 
 
-class Share:
+class RateInterval:
     """A source whose disk does not answer for some seconds."""
 
     live = False
@@ -148,7 +152,7 @@ def test_a_folder_that_does_not_answer_is_silent(
     """Health says it, as of a driver that hangs; waiting for a file is no silence. The watchdog is
     fed: a restart would not bring the share back."""
     harness = make_harness("folder:/mnt/share")
-    share, reader = Share(clock, hangs_s), harness.reader
+    share, reader = RateInterval(clock, hangs_s), harness.reader
     stuck: list[float] = []
 
     def check() -> None:
@@ -169,13 +173,13 @@ def test_a_folder_that_does_not_open_is_silent(make_harness: MakeHarness, clock:
     reader = harness.reader
     seen: list[tuple[str, str]] = []
 
-    class Hangs(Share):
+    class Hangs(RateInterval):
         def read(self, stop: StopEvent) -> CameraRead | None:
             """The end."""
             return None
 
     class Slow(list[Any]):
-        def pop(self, _at: Any = 0) -> Share:
+        def pop(self, _at: Any = 0) -> RateInterval:
             """Opening takes its time."""
             clock.at += 11.0
             reader.check()

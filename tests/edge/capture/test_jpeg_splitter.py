@@ -170,6 +170,7 @@ def test_no_stream_is_kept_without_end() -> None:
             splitter.take()
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(st.randoms(use_true_random=False), st.integers(1, 5000))
 def test_a_whole_picture_after_rubbish_is_found(dice: random.Random, step: int) -> None:

@@ -58,6 +58,7 @@ def contents(folder: Path) -> list[str]:
 _NAMES = st.sampled_from(["a.png", "a-1.png", "a-1-2.png", "b", ".hidden.png"])
 
 
+@pytest.mark.slow
 @settings(
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )

@@ -1,12 +1,14 @@
 """Brightness, against the plain formula."""
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.capture.quality import brightness
 
 
+@pytest.mark.slow
 @given(
     seed=st.integers(0, 2**32 - 1),
     height=st.integers(1, 300),

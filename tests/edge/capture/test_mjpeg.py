@@ -207,6 +207,7 @@ def tick_of_next(camera: MJPEGCamera) -> float:
     return tick
 
 
+@pytest.mark.slow
 def test_pictures_that_waited_in_a_buffer_are_older_than_the_trigger(
     steps: tuple[Steps, MJPEGCamera],
 ) -> None:
@@ -233,6 +234,7 @@ def tick_of_next_while_waiting(camera_steps: Steps, camera: MJPEGCamera) -> floa
     return found.get() - sent
 
 
+@pytest.mark.slow
 def test_a_picture_is_as_old_as_its_first_byte(
     steps: tuple[Steps, MJPEGCamera], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -40,6 +40,7 @@ def opened() -> Iterator[Open]:
         camera.close()
 
 
+@pytest.mark.slow
 def test_the_picture_of_the_emulator_arrives(opened: Open, tmp_path: Path) -> None:
     """A colour picture of the emulator arrives as BGR, pixel by pixel."""
     shown = np.zeros((96, 128, 3), np.uint8)
@@ -61,6 +62,7 @@ def test_the_picture_of_the_emulator_arrives(opened: Open, tmp_path: Path) -> No
     np.testing.assert_array_equal(look.pixels, shown)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pixel_format", ["Mono8", "BGR8Packed", "BayerRG8"])
 def test_pixel_formats_become_bgr(opened: Open, pixel_format: str) -> None:
     """Grey, colour and raw sensor pixels all become BGR of the configured size."""
@@ -71,6 +73,7 @@ def test_pixel_formats_become_bgr(opened: Open, pixel_format: str) -> None:
     assert np.ptp(look.pixels) > 50
 
 
+@pytest.mark.slow
 def test_failed_buffers_are_faults_and_reading_goes_on(opened: Open) -> None:
     """A buffer that the driver reports as failed is a fault; the next ones are good."""
     camera = opened(fps=50, controls={"ForceFailedBufferCount": 3})
@@ -104,6 +107,7 @@ def test_a_camera_that_does_not_open_is_one_sentence(
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.slow
 def test_two_cameras_in_processes_of_their_own() -> None:
     """Two industrial cameras at once, through `IsolatedCamera`, and an orderly end."""
     # The fork server of other tests does not know the emulated cameras.

@@ -58,6 +58,7 @@ def read(camera: IsolatedCamera) -> CameraRead:
     return look
 
 
+@pytest.mark.slow
 def test_reduced_pictures_come_with_their_jpeg(
     camera: IsolatedCamera, wanted: RequestedDecoding
 ) -> None:
@@ -106,6 +107,7 @@ def test_a_jpeg_larger_than_its_pixels_costs_no_frame(
     assert (look.pixels.shape, look.encoded) == ((HEIGHT, WIDTH, 3), None)
 
 
+@pytest.mark.slow
 def test_luma_alone(camera: IsolatedCamera, wanted: RequestedDecoding) -> None:
     """One channel, whole and reduced, with the JPEG in colour as evidence."""
     wanted.luma = True
@@ -119,6 +121,7 @@ def test_luma_alone(camera: IsolatedCamera, wanted: RequestedDecoding) -> None:
         assert whole.shape == (HEIGHT, WIDTH, 3)
 
 
+@pytest.mark.slow
 def test_a_damaged_jpeg_is_a_fault_and_the_next_is_not(
     mjpeg_server: MJPEGServer, wanted: RequestedDecoding, fork_server: ForkServerClient
 ) -> None:

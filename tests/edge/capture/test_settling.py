@@ -44,6 +44,7 @@ RAMPS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", RAMPS)
 @pytest.mark.parametrize("fps", [10.0, 25.0, 2.0])
 def test_no_picture_is_judged_before_the_exposure_is_steady(name: str, fps: float) -> None:

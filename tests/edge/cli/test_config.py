@@ -26,6 +26,7 @@ def test_schema_is_json_schema(capsys: pytest.CaptureFixture[str]) -> None:
     jsonschema.Draft202012Validator.check_schema(schema(capsys))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "sections",
     [
@@ -50,6 +51,7 @@ def test_schema_accepts_what_the_daemon_accepts(
     jsonschema.validate(yaml.safe_load(path.read_text()), schema(capsys))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "sections",
     [{"mqtt": {"port": "x"}}, {"extra": 1}, {"station": None}, {"station": "a/b"}],

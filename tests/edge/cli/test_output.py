@@ -28,6 +28,7 @@ def config(write_config: WriteConfig) -> str:
     return str(write_config(station="라인", model={"path": str(MODELS / "redness.tflite")}))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("locale", ["C", "POSIX", "C.UTF-8"])
 def test_every_locale_prints_utf_8(config: str, locale: str) -> None:
     """YAML and JSON are UTF-8 for the program that reads them."""
@@ -36,6 +37,7 @@ def test_every_locale_prints_utf_8(config: str, locale: str) -> None:
     assert "station: 라인" in done.stdout.decode()
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_one_sentence(config: str) -> None:
     """Exit code 1: the answer did not arrive."""
     done = run("config", "show", "-c", config, shell=">/dev/full")
@@ -45,12 +47,14 @@ def test_a_full_disk_is_one_sentence(config: str) -> None:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shell", ["2>/dev/full", "2>&-", ">/dev/full 2>/dev/full", ">&- 2>&- <&-"])
 def test_a_broken_stderr_keeps_the_exit_code(shell: str) -> None:
     """Nothing can be said, but the exit code still says it."""
     assert run("config", "show", "-c", "/none", shell=shell).returncode == 2
 
 
+@pytest.mark.slow
 def test_a_reader_that_leaves_is_no_mistake(config: str) -> None:
     """`| true`: no traceback."""
     done = run("config", "schema", shell="| true")
@@ -58,11 +62,13 @@ def test_a_reader_that_leaves_is_no_mistake(config: str) -> None:
     assert b"Exception" not in done.stderr
 
 
+@pytest.mark.slow
 def test_closed_descriptors_are_not_reused(config: str) -> None:
     """A file that the program opens must not get number 1 or 2."""
     assert run("config", "show", "-c", config, shell=">&- 2>&-").returncode == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [b"a\xff.png", b"a\n<0>b.png", b"a\x1b[31m.png"])
 def test_hostile_file_names_are_shown_with_escapes(
     name: bytes, config: str, tmp_path: Path

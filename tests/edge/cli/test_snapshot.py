@@ -27,6 +27,7 @@ def with_region(model: Path, target: Path, region: list[float]) -> Path:
     return target
 
 
+@pytest.mark.slow
 def test_picture_with_the_region_drawn_in(
     write_config: WriteConfig,
     redness_model: Path,
@@ -52,6 +53,7 @@ def test_picture_with_the_region_drawn_in(
     assert not green[250:350, 170:470].any()
 
 
+@pytest.mark.slow
 def test_picture_without_a_model(
     write_config: WriteConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -63,6 +65,7 @@ def test_picture_without_a_model(
     assert (tmp_path / "seen.jpg").stat().st_size > 1000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
@@ -97,6 +100,7 @@ def test_what_cannot_be_shown_is_one_sentence(
     assert not list(tmp_path.glob("seen*"))
 
 
+@pytest.mark.slow
 def test_picture_as_the_view_straightens_it(
     write_config: WriteConfig,
     redness_model: Path,

@@ -53,6 +53,7 @@ def test_circles_of_any_length(tmp_path: Path) -> None:
     assert found(("/a", "/b"), ("/a", "/c"), ("/b", "/c")) == []
 
 
+@pytest.mark.slow
 @settings(max_examples=200, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)), max_size=8))
 def test_a_camera_is_named_when_its_files_can_come_back(moves: list[tuple[int, int]]) -> None:
@@ -91,6 +92,7 @@ def _may_mount() -> bool:
     return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not _may_mount(), reason="needs root, to mount")
 def test_a_bind_mount_is_the_folder_itself(tmp_path: Path) -> None:
     """In a name space of its own, which ends with the process."""

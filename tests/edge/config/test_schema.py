@@ -31,6 +31,16 @@ def test_only_station_model_and_camera_are_needed() -> None:
     assert config.topic == "inspection/s"
 
 
+@pytest.mark.parametrize(
+    ("written", "share"),
+    [("0.5%", 0.005), ("'0.5 %'", 0.005), ("100%", 1.0), ("0%", 0.0), ("0.25", 0.25), ("1", 1.0)],
+)
+def test_a_share_may_be_a_percentage(written: str, share: float) -> None:
+    """People think of a sample in percent."""
+    archive = parse(f"archive: {{enabled: true, pass_sample: {written}}}").archive
+    assert archive.rate_in_force == pytest.approx(share, abs=0)
+
+
 def test_values_are_frozen() -> None:
     """A configuration cannot be changed."""
     with pytest.raises(ValueError, match="frozen"):

@@ -146,6 +146,7 @@ MERGE_BOMB = "x-m0: &m0 {k: v}\n" + "".join(
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("text", "words"),
     [
@@ -175,6 +176,7 @@ def test_a_hostile_file_is_refused_quickly(text: str, words: str) -> None:
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024 - before_mb < 60
 
 
+@pytest.mark.slow
 def test_thousands_of_mistakes_give_fifty_sentences() -> None:
     """The list goes into messages, so it is limited."""
     with pytest.raises(ConfigError) as caught:

@@ -79,6 +79,7 @@ EXTRAS = st.lists(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(
     size=st.tuples(st.integers(1, 40), st.integers(1, 40)),
@@ -294,6 +295,7 @@ def test_without_simplejpeg_jpegs_are_refused(monkeypatch: pytest.MonkeyPatch) -
     assert "simplejpeg is not installed" in fault(BASELINE)
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(
     kind=st.sampled_from(sorted(DAMAGES)),

@@ -39,6 +39,7 @@ def test_every_message_arrives_as_its_datagram(listener: tuple[socket.socket, st
     assert notifier.watchdog_s == 30
 
 
+@pytest.mark.slow
 def test_a_socket_without_a_reader_blocks_only_until_the_timeout(
     listener: tuple[socket.socket, str],
 ) -> None:

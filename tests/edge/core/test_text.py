@@ -60,6 +60,7 @@ def test_names_of_the_world_are_good(text: str) -> None:
     assert fault_in(text) is None
 
 
+@pytest.mark.slow
 def test_nested_values_are_searched() -> None:
     """Keys and values at any depth, without recursion."""
     assert list(faults_of({"a": [{"b": "\x00"}], "\ud800": 1})) == [

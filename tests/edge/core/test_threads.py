@@ -143,6 +143,7 @@ def test_a_thread_that_cannot_start_is_no_fault(
     assert watch.faults() == []
 
 
+@pytest.mark.slow
 def test_the_daemon_s_watch_sees_its_threads() -> None:
     """Without a watch of its own a thread reports to the one that `health` reads."""
     before = threads.WATCH.failures

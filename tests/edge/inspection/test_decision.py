@@ -116,6 +116,7 @@ def test_rounding_past_the_ends_is_no_fault() -> None:
 ROW = hnp.arrays(np.float32, st.integers(2, 6), elements=st.floats(-100, 100, width=32))
 
 
+@pytest.mark.slow
 @given(ROW, st.floats(0.05, 20))
 def test_logits_become_probabilities(row: np.ndarray, temperature: float) -> None:
     """Softmax of logits over the temperature sums to 1 and keeps the order."""
@@ -144,6 +145,7 @@ def test_softmax_by_hand() -> None:
     )
 
 
+@pytest.mark.slow
 @given(hnp.arrays(np.float64, st.integers(2, 6), elements=st.floats(0.01, 1)))
 def test_probabilities_are_brought_to_a_sum_of_one(row: np.ndarray) -> None:
     """Int8 probabilities that sum to nearly 1 are brought to 1; far from 1 they are refused."""

@@ -148,6 +148,7 @@ def test_the_permission_of_older_files_stays_as_it_was(
     assert reduction(width, height, crop(**view), input_spec(decoding=older)) == wanted
 
 
+@pytest.mark.slow
 @given(
     st.sampled_from([0, 90, 180, 270]),
     st.sampled_from(["none", "horizontal", "vertical"]),

@@ -133,6 +133,7 @@ def test_an_ended_thread_is_noticed_at_the_next_look(
     assert len(box.announced) == announced + 1
 
 
+@pytest.mark.slow
 def test_each_thread_s_end_has_a_meaning() -> None:
     """Every name in the code that a thread is started with has its sentence for `health`."""
     names = set()

@@ -136,6 +136,7 @@ def test_open_leads_to_connected(target: Target, events: "queue.SimpleQueue[Even
     assert event.receive_maximum >= 1
 
 
+@pytest.mark.slow
 def test_each_publish_is_answered(target: Target, events: "queue.SimpleQueue[Event]") -> None:
     """Each message gets one answer, with its own mid and a success."""
     connection = target.connection(events.put)

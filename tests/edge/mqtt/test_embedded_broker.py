@@ -189,6 +189,7 @@ def test_clients_that_were_there_once_cost_nothing() -> None:
     assert not table.any(TOPIC)
 
 
+@pytest.mark.slow
 def test_a_client_that_does_not_read_is_disconnected(
     broker: tuple[EmbeddedBroker, int], caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -229,6 +230,7 @@ def test_a_packet_that_is_too_long_is_refused_by_its_length(
     assert "at most" in caplog.text
 
 
+@pytest.mark.slow
 def test_hostile_packets_give_no_traceback(
     broker: tuple[EmbeddedBroker, int], caplog: pytest.LogCaptureFixture
 ) -> None:

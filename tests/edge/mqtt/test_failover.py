@@ -193,6 +193,7 @@ def test_a_disconnect_with_a_reason_has_a_sentence() -> None:
     assert "'box'" in lost.why
 
 
+@pytest.mark.slow
 def test_a_peer_that_does_not_read_delays_no_caller() -> None:
     """With a full socket, publishing returns at once, and closing within about two seconds."""
     events: queue.SimpleQueue[Event] = queue.SimpleQueue()

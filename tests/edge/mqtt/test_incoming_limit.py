@@ -115,6 +115,7 @@ def test_an_acknowledgement_still_comes() -> None:
         assert events.get(timeout=20) == PubAck(mid, 0, "Success")
 
 
+@pytest.mark.slow
 def test_hostile_packets_end_the_connection_without_a_fault() -> None:
     """Whatever a broker sends, the connection ends with a reason, and nothing is logged as a fault
     of ours."""

@@ -90,6 +90,7 @@ def serve(clock: FakeClock, monkeypatch: pytest.MonkeyPatch, peer: Peer) -> list
     return ends
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("chatters_every_s", [10.0, 1e9])
 def test_pings_are_on_time_and_little_else_wakes(
     clock: FakeClock, monkeypatch: pytest.MonkeyPatch, chatters_every_s: float

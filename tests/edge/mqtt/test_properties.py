@@ -65,6 +65,7 @@ def plant(tmp_path: Path) -> Iterator[BrokerWithSubscriber]:
     made.close()
 
 
+@pytest.mark.slow
 def test_a_result_carries_its_properties(plant: BrokerWithSubscriber) -> None:
     """Content type, format, user properties and expiry arrive as they were sent, also when the
     next result has the same ones."""
@@ -83,6 +84,7 @@ def test_a_result_carries_its_properties(plant: BrokerWithSubscriber) -> None:
         assert 3590 <= properties.MessageExpiryInterval <= 3600
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("expiry_s", "least"), [(-5, 1), (0, 1), (2**33, 2**32 - 100)])
 def test_an_expiry_is_one_that_mqtt_can_state(
     plant: BrokerWithSubscriber, expiry_s: int, least: int
@@ -94,6 +96,7 @@ def test_an_expiry_is_one_that_mqtt_can_state(
     assert not hasattr(properties, "UserProperty")
 
 
+@pytest.mark.slow
 def test_a_message_without_properties(plant: BrokerWithSubscriber) -> None:
     """Nothing is added to it."""
     assert not hasattr(plant.send(b"{}", None), "ContentType")

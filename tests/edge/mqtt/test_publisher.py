@@ -202,6 +202,7 @@ def test_a_live_row_that_waited_is_replayed(simulate: Simulate) -> None:
     assert [body["replayed"] for body in w.broker.bodies("result")] == [True]
 
 
+@pytest.mark.slow
 def test_live_rows_go_before_the_backlog(simulate: Simulate) -> None:
     """While a backlog is replayed, each live row is sent at once. Both keep their order, and the
     backlog takes at most half of the window."""

@@ -203,6 +203,7 @@ def test_a_source_without_a_picture_is_the_answer(
     assert broker.opened == 0
 
 
+@pytest.mark.slow
 def test_pictures_come_again_after_an_outage(caplog: pytest.LogCaptureFixture) -> None:
     """Ten minutes without a broker, with a picture a second: few attempts and one line in the log.
     When the broker is back, pictures are sent again within the longest pause."""

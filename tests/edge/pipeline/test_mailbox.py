@@ -274,6 +274,7 @@ def test_large_pictures_wait_by_twos(monkeypatch: pytest.MonkeyPatch) -> None:
     assert woken == [0, 0, 0, 1, 1, 2, 2, 3]  # each put, and each taking before it
 
 
+@pytest.mark.slow
 def test_one_picture_larger_than_the_room_waits_alone() -> None:
     """Whatever its size, one is always taken in."""
     mailbox, stop = Mailbox(), StopEvent()

@@ -211,6 +211,7 @@ def test_a_pin_that_is_taken_changes_nothing(staged: StagedPipeline) -> None:
     assert [v.config for v in staged.of("b")] == [old.hash]
 
 
+@pytest.mark.slow
 def test_open_parts_of_a_camera_that_goes_are_answered(staged: StagedPipeline) -> None:
     """An open part of a removed camera gets one `error` verdict."""
     wait_until(lambda: sorted(staged.opened) == ["a", "b"])

@@ -10,6 +10,7 @@ from edge.core.clock import Clock, StopEvent
 from edge.core.threads import start_thread
 from edge.core.verdict import Verdict
 from edge.pipeline.judge import Judge
+from edge.pipeline.judges import Judges
 from edge.pipeline.mailbox import Mailbox
 from edge.pipeline.worker import InspectionWorker, Pause
 from edge.pipeline.worker_pool import WorkerPool
@@ -38,7 +39,7 @@ class PoolUnderTest:
             assert gate.wait(DEADLINE_S)
 
         judge: Judge = self._make(GOOD, deadline_ms=None, work=work)
-        return InspectionWorker(Mailbox(), judge, Sink(self._deliver), self._environment)
+        return InspectionWorker(Mailbox(), Judges(judge), Sink(self._deliver), self._environment)
 
     def _deliver(self, verdict: Verdict) -> None:
         name = threading.current_thread().name

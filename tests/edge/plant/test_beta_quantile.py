@@ -10,6 +10,7 @@ from edge.plant.beta_quantile import beta_quantile
 SHAPES = st.floats(0.05, 1e5)
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(st.sampled_from((0.005, 0.025, 0.5, 0.975, 0.995)), SHAPES, SHAPES)
 def test_equals_scipy(q: float, a: float, b: float) -> None:

@@ -6,14 +6,14 @@ from hypothesis import strategies as st
 from scipy.stats import binomtest
 
 from edge.plant.estimate import estimate_rates
-from edge.plant.estimate_values import Estimate, Judged, Look
+from edge.plant.estimate_values import Estimate, LabelCounts, LabelledPass
 from tests.campaigns.escape_coverage import CASES, REQUIRED, Case, covered
 
 GOOD, BAD = False, True
 
 
-def looks(rate: float, good: int, bad: int = 0) -> list[Look]:
-    return [Look(rate, GOOD)] * good + [Look(rate, BAD)] * bad
+def looks(rate: float, good: int, bad: int = 0) -> list[LabelledPass]:
+    return [LabelledPass(rate, GOOD)] * good + [LabelledPass(rate, BAD)] * bad
 
 
 def share(found: Estimate) -> tuple[float, float, float]:
@@ -21,6 +21,7 @@ def share(found: Estimate) -> tuple[float, float, float]:
     return found.escapes.share.rate, found.escapes.share.low, found.escapes.share.high
 
 
+@pytest.mark.slow
 @settings(max_examples=30, deadline=None)
 @given(st.integers(4, 500), st.data())
 def test_one_rate_gives_the_exact_interval(n: int, data: st.DataObject) -> None:
@@ -31,6 +32,7 @@ def test_one_rate_gives_the_exact_interval(n: int, data: st.DataObject) -> None:
     assert (low, high) == pytest.approx((exact.low, exact.high), rel=1e-6, abs=1e-9)
 
 
+@pytest.mark.slow
 @settings(max_examples=50, deadline=None)
 @given(
     st.lists(
@@ -75,7 +77,7 @@ def test_more_looks_without_a_defect_lower_the_limit() -> None:
 
 
 def test_without_labels_no_number_and_what_is_missing() -> None:
-    found = estimate_rates({0.005: 40_000}, [], Judged(100))
+    found = estimate_rates({0.005: 40_000}, [], LabelCounts(100))
     assert found.escapes.share is None
     assert found.false_rejects.share is None
     assert found.as_json()["escape_rate"] is None
@@ -130,7 +132,7 @@ def test_no_goal_where_the_rate_itself_is_above_it() -> None:
 
 
 def test_false_rejects_are_a_share_of_the_good_parts() -> None:
-    found = estimate_rates({0.01: 9_800}, looks(0.01, 1_000), Judged(200, 30, 10))
+    found = estimate_rates({0.01: 9_800}, looks(0.01, 1_000), LabelCounts(200, 30, 10))
     assert found.false_rejects.share is not None
     # three quarters of 200 fails are good: 150 of 9,800 + 150 good parts
     assert found.false_rejects.share.rate == pytest.approx(150 / 9_950)
@@ -138,8 +140,12 @@ def test_false_rejects_are_a_share_of_the_good_parts() -> None:
 
 
 def test_unlabelled_reviews_widen_the_false_rejects_and_are_said() -> None:
-    known = estimate_rates({0.01: 900}, looks(0.01, 90), Judged(20, 10, 10), Judged(500, 250, 250))
-    unknown = estimate_rates({0.01: 900}, looks(0.01, 90), Judged(20, 10, 10), Judged(500))
+    known = estimate_rates(
+        {0.01: 900}, looks(0.01, 90), LabelCounts(20, 10, 10), LabelCounts(500, 250, 250)
+    )
+    unknown = estimate_rates(
+        {0.01: 900}, looks(0.01, 90), LabelCounts(20, 10, 10), LabelCounts(500)
+    )
     assert known.false_rejects.share is not None
     assert unknown.false_rejects.share is not None
     assert unknown.false_rejects.share.low < known.false_rejects.share.low

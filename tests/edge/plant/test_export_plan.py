@@ -126,6 +126,7 @@ def test_a_burst_goes_on_from_picture_to_picture() -> None:
     assert len(set(groups([record(8.0 * at) for at in range(20)]))) == 1
 
 
+@pytest.mark.slow
 @given(st.lists(st.tuples(st.floats(0, 100), st.sampled_from((None, "1", "2"))), max_size=20))
 def test_the_order_of_the_records_does_not_matter(rows: list[tuple[float, str | None]]) -> None:
     records = [record(after, part=part) for after, part in rows]

@@ -85,6 +85,7 @@ def test_history_is_read_page_by_page(ask: Ask, box: RecordsOfABox) -> None:
     assert (ids(rest), rest["cut"], rest["before_seq"]) == (names[1::-1], None, None)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("most", [2**28, 20_000])
 def test_an_answer_is_bounded(ask: Ask, box: RecordsOfABox, limit: list[int], most: int) -> None:
     """It stays below MOST_BYTES and below what the broker takes, and nothing is missing between

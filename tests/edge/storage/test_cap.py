@@ -24,6 +24,7 @@ def bytes_of(path: Path) -> int:
     return path.stat().st_size + (wal_of(path).stat().st_size if wal_of(path).exists() else 0)
 
 
+@pytest.mark.slow
 @settings(max_examples=25)
 @given(
     commits=st.lists(
@@ -53,6 +54,7 @@ def test_no_commit_enlarges_the_file_past_its_cap(commits: list[tuple[int, int, 
                 first += count
 
 
+@pytest.mark.slow
 def test_a_program_that_reads_for_hours_does_not_let_the_log_grow(tmp_path: Path) -> None:
     """SQLite keeps its log as long as anyone reads an old state. Past the cap the commit is
     refused with the reason, and works again when the reader has gone."""

@@ -106,6 +106,7 @@ def test_parked_rows_stay_but_are_not_sent(path: Path) -> None:
     again.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cap", [256 * 1024, MB])
 def test_the_file_stays_under_its_cap(path: Path, cap: int) -> None:
     """At the cap the oldest go, counted; the file with its log is over it by one batch at most."""
@@ -133,6 +134,7 @@ def test_the_newest_stays_under_any_cap(path: Path) -> None:
     tiny.close()
 
 
+@pytest.mark.slow
 def test_the_file_shrinks_after_a_drain(outbox: OutboxDatabase, path: Path) -> None:
     """What an outage has made large becomes small again while commits go on."""
     outbox.apply(OutboxChanges(rows=rows_from(1, 4000)), 1.0)

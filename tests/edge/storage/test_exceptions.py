@@ -164,6 +164,7 @@ _FIELDS = st.sampled_from(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(
     odd=st.lists(st.dictionaries(_FIELDS, _ODD, max_size=2), min_size=1, max_size=6),

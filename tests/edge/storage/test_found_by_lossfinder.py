@@ -51,6 +51,7 @@ def test_a_number_sent_from_memory_is_not_given_after_a_stop_in_order(tmp_path: 
     again.close()
 
 
+@pytest.mark.slow
 def test_a_number_sent_from_memory_is_not_given_after_a_kill(tmp_path: Path) -> None:
     """The same when the disk takes verdicts again and there is none left to write: the file knows
     the number all the same."""

@@ -153,6 +153,7 @@ BEFORE = (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("before", BEFORE)
 def test_no_step_of_a_start_ends_the_daemon(
     disk: Disk, tmp_path: Path, before: Callable[[Path], list[int]]

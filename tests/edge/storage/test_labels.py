@@ -202,6 +202,7 @@ def test_a_full_disk_writes_all_or_none(path: Path) -> None:
     assert [one.label for one in labels.all()] == ["first"]
 
 
+@pytest.mark.slow
 def test_processes_that_append_at_once_lose_nothing(path: Path) -> None:
     """Three processes with 50 labels each: 150 whole lines."""
     program = (
@@ -218,6 +219,7 @@ def test_processes_that_append_at_once_lose_nothing(path: Path) -> None:
     assert labels.damaged == 0
 
 
+@pytest.mark.slow
 @given(
     st.lists(
         st.tuples(st.sampled_from([ONE, TWO]), st.none() | st.sampled_from(["a", "b", "c"])),

@@ -161,6 +161,7 @@ def test_what_a_killed_first_start_leaves_is_ours(tmp_path: Path) -> None:
 _HURT = st.lists(st.tuples(st.integers(0, 2**20), st.integers(1, 255)), max_size=40)
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(hurt=_HURT, start=st.binary(max_size=100), cut=st.none() | st.integers(1, 2**20))
 def test_our_own_damaged_file_is_ours(

@@ -70,6 +70,7 @@ def test_a_forgotten_receipt_is_gone_and_the_others_stay(
     view.close()
 
 
+@pytest.mark.slow
 def test_years_of_judged_files_leave_room_for_verdicts(outbox: OutboxDatabase, path: Path) -> None:
     """Files are judged and moved away, 20,000 of them, with a file of 1 MB: the verdicts that wait
     are never dropped for receipts."""
@@ -120,6 +121,7 @@ def test_only_the_oldest_of_what_is_gone_is_forgotten(
         assert len(gone) - len(forgotten) == keep * 9 // 10
 
 
+@pytest.mark.slow
 def test_the_writer_forgets_beside_its_verdicts(path: Path) -> None:
     """Thousands of receipts go in commits of their own, also while verdicts come."""
     store = OutboxStore(path, 64 * MB, 3600.0, Clock())

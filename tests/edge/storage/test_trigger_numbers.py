@@ -68,6 +68,7 @@ def test_a_power_cut_after_an_end_in_order(tmp_path: Path) -> None:
     assert opened(tmp_path, "boot-3").next("top") > 310
 
 
+@pytest.mark.slow
 @settings(max_examples=100, deadline=None)
 @example(ends=[("reboot", 1), ("stop", 0), ("stop", 1)], torn=0)
 @given(

@@ -1,6 +1,7 @@
 """The queue of verdicts that no disk has, against a dictionary."""
 
 import hypothesis.strategies as st
+import pytest
 from hypothesis import given, settings
 
 from edge.storage.outbox.records import OutboxRow
@@ -14,6 +15,7 @@ _STEPS = st.lists(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=200, deadline=None)
 @given(first=st.integers(1, 1000), steps=_STEPS)
 def test_it_is_a_dictionary_in_order(first: int, steps: list[tuple[str, int]]) -> None:

@@ -92,6 +92,7 @@ def test_strict_shows_only_what_is_on_disk(start: Start, store: BalkingStore) ->
     wait_until(lambda: shown(writer) == [1])
 
 
+@pytest.mark.slow
 def test_balanced_shows_at_once_and_spares_the_disk(
     start: Start, store: BalkingStore, path: Path
 ) -> None:
@@ -191,6 +192,7 @@ def test_a_refusing_disk_never_blocks_and_is_bounded(
     assert len(kept) + writer.stats().dropped == 600
 
 
+@pytest.mark.slow
 @BOTH
 def test_a_slow_disk_drops_nothing(start: Start, store: BalkingStore, durability: str) -> None:
     """A disk that is slow but does not refuse makes inspection wait; no verdict goes."""

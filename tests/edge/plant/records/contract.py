@@ -2,16 +2,16 @@
 
 from typing import Any
 
-from edge.plant import LabelRequest, RecordQuery, Records, Remembered
+from edge.plant import HistoryEntry, LabelRequest, RecordQuery, Records
 from tests.support.records import NOON
 
 
-def ask(records: Records, **fields: str) -> list[Remembered]:
+def ask(records: Records, **fields: str) -> list[HistoryEntry]:
     """The answer of `history`."""
     return list(records.history(RecordQuery.read(fields, NOON, "--")))
 
 
-def ids(found: list[Remembered]) -> list[str]:
+def ids(found: list[HistoryEntry]) -> list[str]:
     """The ids of an answer."""
     return [row.body["id"] for row in found]
 

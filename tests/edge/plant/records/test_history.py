@@ -6,7 +6,7 @@ import pytest
 
 from edge.core.errors import EXIT_USAGE
 from edge.core.times import TimeError
-from edge.plant import RecordQuery, Records, Remembered, RequestError
+from edge.plant import HistoryEntry, RecordQuery, Records, RequestError
 from tests.edge.plant.records.contract import ask, ids, say
 from tests.support.records import NOON, RecordsOfABox
 
@@ -27,6 +27,7 @@ def test_history_is_newest_first_and_filtered(records: Records, box: RecordsOfAB
     assert ask(records)[2].body == box.history.rows[0].body
 
 
+@pytest.mark.slow
 def test_history_of_more_than_a_page(records: Records, box: RecordsOfABox) -> None:
     """By default the newest 100; 0 means all, whichever way they come."""
     names = [box.judge("pass", ago_s=5000 - n) for n in range(1203)]
@@ -73,6 +74,7 @@ def test_history_of_unlabelled_verdicts(records: Records, box: RecordsOfABox) ->
     assert ids(ask(records, unlabelled="false", limit="1")) == [failed]
 
 
+@pytest.mark.slow
 def test_a_long_list_of_unlabelled_verdicts(records: Records, box: RecordsOfABox) -> None:
     """The list is complete over several pages, whichever way they come."""
     names = [box.judge("pass", ago_s=5000 - n) for n in range(1103)]
@@ -146,10 +148,10 @@ def test_show_after_history_has_removed_it(records: Records, box: RecordsOfABox)
 def test_remembered_survives_json() -> None:
     """Also when the outbox was deleted and counts from 1 again."""
     for row in (
-        Remembered(7, {"seq": 7, "id": "x"}, None, doubtful=False),
-        Remembered(70, {"seq": 7, "id": "x"}, "dent", doubtful=True),
+        HistoryEntry(7, {"seq": 7, "id": "x"}, None, doubtful=False),
+        HistoryEntry(70, {"seq": 7, "id": "x"}, "dent", doubtful=True),
     ):
-        assert Remembered.from_dict(row.to_dict()) == row
+        assert HistoryEntry.from_dict(row.to_dict()) == row
 
 
 def test_a_query_survives_its_fields() -> None:

@@ -88,6 +88,7 @@ def test_a_wrong_request_names_the_field(raw: dict[str, Any], words: str) -> Non
     assert words in str(caught.value)
 
 
+@pytest.mark.slow
 def test_the_estimate_counts_the_random_sample_only(records: Records, box: RecordsOfABox) -> None:
     """A pass kept for another reason is no look; a failed part counts for false rejects."""
     for n in range(200):

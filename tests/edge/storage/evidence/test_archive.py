@@ -72,6 +72,7 @@ def test_budget_deletes_the_oldest_first(folder: Path) -> None:
     assert days == [f"2023-11-{14 + seq}" for seq in range(6 - len(files), 6)]
 
 
+@pytest.mark.slow
 def test_one_picture_above_the_budget_is_kept(folder: Path) -> None:
     """A single picture larger than the budget is still evidence."""
     keep(archive(folder, max_mb=1), [(noise_frame(1, side=1500), verdict("fail"))])

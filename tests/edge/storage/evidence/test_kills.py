@@ -68,6 +68,7 @@ def write(folder: Path, stem: str) -> None:
     write_evidence(folder, (f"{stem}.json", b"{}"), pictures)
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(write_step=st.integers(0, 30), delete_step=st.integers(0, 12), sweep_step=st.integers(0, 8))
 def test_killed_at_any_step(write_step: int, delete_step: int, sweep_step: int) -> None:

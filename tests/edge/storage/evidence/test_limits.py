@@ -36,6 +36,7 @@ def test_a_busy_camera_does_not_push_out_the_others(tmp_path: Path) -> None:
     assert kept_ids(tmp_path) == {rare.id, busy[-1].id}
 
 
+@pytest.mark.slow
 def test_cameras_share_the_budget(tmp_path: Path) -> None:
     """Two busy cameras end with as much as each other."""
     both = [fail(number, ("top", "side")[number % 2]) for number in range(12)]

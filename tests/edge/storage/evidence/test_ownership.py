@@ -156,6 +156,7 @@ _TIMES = st.lists(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(times=_TIMES, restarts=st.lists(st.booleans(), min_size=12, max_size=12))
 def test_whatever_the_clock_does_the_last_stored_stay(

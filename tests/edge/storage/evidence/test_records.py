@@ -72,6 +72,7 @@ def test_a_record_says_all_that_judging_again_takes(tmp_path: Path) -> None:
     assert path.stem == f"fail-top-{verdict.id}"
 
 
+@pytest.mark.slow
 @given(score=st.floats(0, 1), others=st.lists(st.floats(0, 1), max_size=4))
 def test_scores_are_read_back_to_the_last_bit(score: float, others: list[float]) -> None:
     """Whatever their digits: JSON's text of a float is exact."""

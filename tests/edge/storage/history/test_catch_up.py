@@ -114,6 +114,7 @@ def test_adds_what_was_offered_out_of_order(start: Start, store: Store, path: Pa
     assert counted(path) == 10
 
 
+@pytest.mark.slow
 @given(kills=st.lists(st.tuples(st.integers(0, 4), st.integers(0, 20)), max_size=3))
 @settings(max_examples=8, deadline=None)
 def test_no_kill_leaves_a_gap(
@@ -171,6 +172,7 @@ def test_a_long_backlog_is_added_before_new_verdicts(
     assert found(path) == list(range(1, 1202))
 
 
+@pytest.mark.slow
 def test_too_many_new_verdicts_do_not_wait(start: Start, store: Store, path: Path) -> None:
     """Past half of the memory they are written between the steps, rather than not remembered."""
     store(1, 1200)
@@ -184,6 +186,7 @@ def test_too_many_new_verdicts_do_not_wait(start: Start, store: Store, path: Pat
     assert writer.stats().not_remembered == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", ["header", "cut", "nothing readable"])
 def test_a_damaged_history_gets_the_outbox_again(
     start: Start, store: Store, path: Path, damage: str
@@ -264,6 +267,7 @@ def test_an_outbox_that_cannot_be_read(
     assert "the history may lack verdicts that wait there" in caplog.text
 
 
+@pytest.mark.slow
 def test_dropped_verdicts_do_not_come_back(start: Start, store: Store, path: Path) -> None:
     """What the budget has removed stays removed, although the outbox still has it."""
     store(1, 3000)
@@ -281,6 +285,7 @@ def test_dropped_verdicts_do_not_come_back(start: Start, store: Store, path: Pat
     assert counted(path) == 3000
 
 
+@pytest.mark.slow
 def test_a_disk_that_refuses_meanwhile(start: Start, store: Store, path: Path) -> None:
     """The steps go on when it works again, and nothing is missing."""
     store(1, 1200)

@@ -92,6 +92,7 @@ def test_workers_that_finish_out_of_order_are_no_jump(path: Path, open_history: 
     assert not any(row.doubtful for row in HistoryReader(path).verdicts(ALL))
 
 
+@pytest.mark.slow
 def test_keeps_within_its_megabytes(path: Path, open_history: Open) -> None:
     """Past the budget the oldest verdicts go, in order, and the file does not grow further."""
     database = open_history(HistorySettings(max_bytes=2**18))
@@ -105,6 +106,7 @@ def test_keeps_within_its_megabytes(path: Path, open_history: Open) -> None:
     assert path.stat().st_size <= 2**18 + 2**17
 
 
+@pytest.mark.slow
 def test_a_lower_budget_shrinks_the_file(path: Path, open_history: Open) -> None:
     """After the budget was lowered, the file gives room back in steps."""
     database = open_history()
@@ -131,6 +133,7 @@ def test_drops_what_is_too_old(path: Path, open_history: Open) -> None:
     assert database.oldest == NOON + 50
 
 
+@pytest.mark.slow
 def test_a_disk_that_is_almost_full_is_left_to_the_outbox(path: Path, open_history: Open) -> None:
     """The file does not grow then: old verdicts make room for new ones."""
     low = [False]
@@ -144,6 +147,7 @@ def test_a_disk_that_is_almost_full_is_left_to_the_outbox(path: Path, open_histo
     assert len(found) <= 3100
 
 
+@pytest.mark.slow
 def test_a_small_history_fits_on_a_disk_that_is_almost_full(path: Path, open_history: Open) -> None:
     """The disk is low from the first verdict on: the newest hundreds are remembered."""
     database = open_history(is_disk_low=lambda: True)
@@ -163,6 +167,7 @@ def test_aggregates_outlive_verdicts(path: Path, open_history: Open) -> None:
     assert sum(one.count for one in HistoryReader(path).counts(NOON, NOON + 200)) == 100
 
 
+@pytest.mark.slow
 def test_aggregates_take_half_of_the_budget_at_most(path: Path, open_history: Open) -> None:
     """Minutes past it go, the oldest first."""
     database = open_history(HistorySettings(max_bytes=2**17))
@@ -207,6 +212,7 @@ def test_passes_are_counted_by_sampling_rate(path: Path, open_history: Open) -> 
     assert next(iter(reader.verdicts(ALL))).pass_sample == 0.02
 
 
+@pytest.mark.slow
 def test_a_field_that_always_differs_does_not_fill_the_file(path: Path, open_history: Open) -> None:
     """Bodies of a later version with an unknown, ever-changing member are kept whole."""
     database = open_history()

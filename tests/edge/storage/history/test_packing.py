@@ -63,6 +63,7 @@ def packed_twice(body: bytes) -> list[PackedBody]:
     return [packer.pack(body), packer.pack(body)]
 
 
+@pytest.mark.slow
 @given(verdict=verdicts(), number=st.integers(1, 2**60))
 def test_restores_every_verdict(verdict: Verdict, number: int) -> None:
     """Whatever its names and numbers, a body is restored byte for byte."""
@@ -72,6 +73,7 @@ def test_restores_every_verdict(verdict: Verdict, number: int) -> None:
         assert packed.seq == number
 
 
+@pytest.mark.slow
 @given(first=verdicts(), second=verdicts())
 def test_a_known_template_fits_only_its_bodies(first: Verdict, second: Verdict) -> None:
     """A body is restored exactly, whatever was packed before."""
@@ -81,6 +83,7 @@ def test_a_known_template_fits_only_its_bodies(first: Verdict, second: Verdict) 
         assert restore(packer.pack(body)) == body
 
 
+@pytest.mark.slow
 @given(st.dictionaries(st.text(max_size=8), st.none() | st.floats(0, 1) | st.text(), max_size=5))
 def test_restores_fields_of_later_versions(more: dict[str, Any]) -> None:
     """A body with members that this version does not know is restored byte for byte."""
@@ -155,6 +158,7 @@ def test_refuses_what_is_no_verdict(body: bytes) -> None:
         Packer().pack(body)
 
 
+@pytest.mark.slow
 @given(place=st.integers(0, 60), change=st.integers(1, 255))
 def test_notices_a_flipped_byte(place: int, change: int) -> None:
     """A changed byte never gives another verdict: it gives the same, or an error."""

@@ -63,6 +63,7 @@ def test_waits_for_more_before_it_commits(path: Path) -> None:
     thread.join()
 
 
+@pytest.mark.slow
 def test_an_idle_thread_sleeps(path: Path) -> None:
     """Without verdicts the thread does not wake up."""
     writer = HistoryWriter(path, HistorySettings(), Clock())
@@ -142,6 +143,7 @@ def test_the_rate_in_force_goes_with_the_verdict(a_writer: Write, path: Path) ->
     assert [row.pass_sample for row in rows] == [0.02, 0.005, 0.005]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", ["header", "middle", "cut", "zeros"])
 def test_a_damaged_file_is_set_aside_and_saved(a_writer: Write, path: Path, damage: str) -> None:
     """New verdicts go into a new file at once; what can be read follows; the file is kept."""
@@ -178,6 +180,7 @@ def test_a_damaged_file_is_set_aside_and_saved(a_writer: Write, path: Path, dama
     assert not path.with_name("history.db.salvage").exists()
 
 
+@pytest.mark.slow
 def test_a_salvage_goes_on_after_a_kill(a_writer: Write, path: Path) -> None:
     """What a killed process had not saved is saved by the next one, and counted once."""
     writer = a_writer()
@@ -260,6 +263,7 @@ def test_a_wrong_date_deletes_nothing(a_writer: Write, path: Path, clock: FakeCl
     later.run()
 
 
+@pytest.mark.slow
 def test_a_disk_that_is_almost_full_is_asked(a_writer: Write, path: Path) -> None:
     """Below 64 MB free the history does not grow."""
     writer = a_writer(free_bytes=lambda folder: 2**20 if folder == path.parent else 2**40)

@@ -21,7 +21,7 @@ _NEAR = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
-class Opinion:
+class PictureVerdict:
     """A verdict on a picture. `score` and `label` are None where nobody recorded them."""
 
     verdict: Outcome
@@ -40,8 +40,8 @@ class Comparison:
     id: str | None
     camera: str | None
     day: str
-    before: Opinion
-    after: Opinion
+    before: PictureVerdict
+    after: PictureVerdict
 
     @property
     def flips(self) -> bool:
@@ -52,8 +52,8 @@ class Comparison:
 
 
 @dataclass(slots=True)
-class WhatIf:
-    """All comparisons.
+class RejudgeResult:
+    """What was judged again.
 
     - `inferred`: the number of pictures that a model judged again.
     - `not_judged`: reasons, and how many pictures each concerns.
@@ -124,9 +124,9 @@ class Rejudge:
         self._now, self._after = now, after
         self._views = {c.id: view_of(c, (after or now).input) for c in config.cameras}
 
-    def run(self, folder: Path, since: float | None) -> WhatIf:
+    def run(self, folder: Path, since: float | None) -> RejudgeResult:
         """All evidence in `folder`; without any, all pictures in it and below it."""
-        found, reader = WhatIf(), EvidenceReader(folder)
+        found, reader = RejudgeResult(), EvidenceReader(folder)
         for record in reader.records(since):
             try:
                 found.comparisons.append(self._compare(record, found))
@@ -142,13 +142,13 @@ class Rejudge:
                 found.not_judged[str(error)] += 1
         return found
 
-    def _compare(self, record: EvidenceRecord, found: WhatIf) -> Comparison:
+    def _compare(self, record: EvidenceRecord, found: RejudgeResult) -> Comparison:
         if record.verdict == "error":
             raise _NotJudgedError("verdicts of error: their cause is not in the picture")
         result = record.result or {}
         recorded = why_unjudgeable(record) is None
         score = (record.judged or {})["score"] if recorded else None
-        before = Opinion(record.verdict, result.get("label"), score)
+        before = PictureVerdict(record.verdict, result.get("label"), score)
         judgement: Judgement | None = None
         if recorded and self._after is None:
             judgement = decide_again(record, self._limits.over(recorded_thresholds(record)))
@@ -156,7 +156,7 @@ class Rejudge:
             judgement = self._judge(record, recorded=recorded)
             found.inferred += 1
         day = datetime.fromtimestamp(record.time_ms / 1000, UTC).date().isoformat()
-        after = Opinion(judgement.outcome, judgement.label, judgement.score)
+        after = PictureVerdict(judgement.outcome, judgement.label, judgement.score)
         return Comparison(record.path(), record.id, record.camera, day, before, after)
 
     def _judge(self, record: EvidenceRecord, *, recorded: bool) -> Judgement:
@@ -192,9 +192,9 @@ class _NotJudgedError(EdgeInspectError):
     """Many pictures share this reason."""
 
 
-def _decided(judgement: Judgement, inspector: Inspector, at: Thresholds) -> Opinion:
+def _decided(judgement: Judgement, inspector: Inspector, at: Thresholds) -> PictureVerdict:
     found = combine([judgement], "single", None, inspector.ok_label, at)
-    return Opinion(found.outcome, found.label, found.score)
+    return PictureVerdict(found.outcome, found.label, found.score)
 
 
 def _with_recorded_hysteresis(record: EvidenceRecord, at: Thresholds) -> Thresholds:

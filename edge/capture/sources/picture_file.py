@@ -5,7 +5,7 @@ from edge.core.image import EncodedPicture, examine_picture
 from edge.core.regular_file import read_regular
 
 
-def open_entry(path: str) -> EncodedPicture:
+def open_picture_file(path: str) -> EncodedPicture:
     """Reads a file and checks its header. Raises PictureError when it is no regular file, cannot be
     read, or must not be judged."""
     try:
