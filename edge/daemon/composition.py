@@ -256,8 +256,12 @@ class Composition:
             lambda: self._reload_state.config,
             take_over=self.reload_queue.wait_for_reload,
             running=lambda: self._model.inspector.identity.sha256,
-            note=_log_change,
+            note=self._note_switch,
         )
+
+    def _note_switch(self, by: str, before: str, after: str, name: str) -> None:
+        log.info("model: %s → %s (asked by %s)", *map(one_line, (before, after, by)))
+        self._journal.add("model", by, before, after, name)
 
     def _build_local_socket(
         self, config: Config, records: RecordsService, models: ModelsService
@@ -396,10 +400,6 @@ class Composition:
             status=self._status,
             clock=self.clock,
         )
-
-
-def _log_change(kind: str, by: str, before: str, after: str) -> None:
-    log.info("%s: %s → %s (asked by %s)", kind, *map(one_line, (before, after, by)))
 
 
 def _tested_inspector(config: Config, path: Path | None) -> Inspector:

@@ -11,7 +11,7 @@ from typing import Annotated, Protocol
 
 from pydantic import Field
 
-from edge.config import Config, names_model
+from edge.config import Config, for_recipe, names_model
 from edge.core.errors import EdgeInspectError, RefusedError
 from edge.core.record import Items, Model
 from edge.inspection import ModelFile, load_inspector
@@ -38,7 +38,8 @@ class RollbackRequest(Model):
 
 class Switched(Model):
     """What a switch did. `before`: None when no version was active. `judges`: whether config.yaml
-    names this model, so that the daemon judges by `after` now, or from its next start."""
+    or one of its recipes names this model, so that the daemon judges by `after` now, or from its
+    next start."""
 
     before: Version | None
     after: Version
@@ -89,13 +90,13 @@ class ModelsService:
         *,
         take_over: Callable[[], None] = lambda: None,
         running: Callable[[], str | None] = lambda: None,
-        note: Callable[[str, str, str, str], None] = lambda _kind, _by, _before, _after: None,
+        note: Callable[[str, str, str, str], None] = lambda _by, _before, _after, _name: None,
     ) -> None:
         """
         config     the running one; a reload changes it
         take_over  makes the running daemon judge by the active versions, or raises EdgeInspectError
         running    the SHA-256 of the model that judges
-        note       enters a change into the journal: kind, who asked, before, after
+        note       enters a change into the journal: who asked, before, after, the model's name
         """
         self._config, self._take_over = config, take_over
         self._running, self._note = running, note
@@ -161,12 +162,12 @@ class ModelsService:
             except EdgeInspectError as error:
                 self._put_back(store, switch, error)
                 raise
-            self._note("model", by, old, store.title(after))
+            self._note(by, old, store.title(after), after.name)
         name = after.name
         return Switched(
             before=store.version_of(before),
             after=store.active(name),
-            judges=self._config().model.path == Path(name),
+            judges=bool(_configs_of(self._config(), name)),
         )
 
     @staticmethod
@@ -182,9 +183,10 @@ class ModelsService:
     def _check(self, store: ModelStore, name: str, file: ModelFile) -> None:
         """Golden pictures, settings, views and labels. Raises EdgeInspectError."""
         config = self._config()
-        if config.model.path == Path(name):
-            check_views(config.cameras, build_inspector(config, None, file).input)
-        else:
+        judging = _configs_of(config, name)
+        for one in judging:
+            check_views(one.cameras, build_inspector(one, None, file).input)
+        if not judging:
             load_inspector(file, None, config.model.interpreter).check_golden()
         active = store.version_of(store.record(name))
         if active is not None and set(file.labels or ()) != set(active.labels):
@@ -205,3 +207,10 @@ class ModelsService:
 
     def _store(self) -> ModelStore:
         return open_store(self._config())
+
+
+def _configs_of(config: Config, name: str) -> list[Config]:
+    """The configurations that judge by a model of this name: the common part's, and one for each
+    such recipe."""
+    recipes = [for_recipe(config, one.number) for one in config.recipes]
+    return [one for one in (config, *recipes) if one.model.path == Path(name)]

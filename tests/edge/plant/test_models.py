@@ -76,7 +76,9 @@ def models(request: pytest.FixtureRequest, box: BoxWithModels) -> Iterator[Model
         yield box.service
         return
     path, outbox = box.folder / "api.sock", box.folder / "outbox.db"
-    serving = LocalSocket(path, RecordsOfABox(box.folder).service(), outbox, Clock(), box.service)
+    serving = LocalSocket(
+        path, RecordsOfABox(box.folder).service(), outbox, Clock(), models=box.service
+    )
     serving.start()
     client = ModelsClient(path)
     assert client.serves(outbox)
