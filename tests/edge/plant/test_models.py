@@ -99,8 +99,8 @@ def test_activate_and_roll_back(models: Models, box: BoxWithModels) -> None:
     assert done.judges
     assert done.changed
     assert box.running == done.after.sha256
-    kind, by, before, after = box.journal[-1]
-    assert (kind, by) == ("model", "lee")
+    by, before, after, name = box.journal[-1]
+    assert (by, name) == ("lee", "redness")
     assert before.startswith("redness@1 (")
     assert after.startswith("redness@2 (")
     assert not models.activate(to(done.after.sha256[:8])).changed
