@@ -31,7 +31,7 @@ from edge.pipeline import (
     choose_camera,
     image_profiles,
 )
-from edge.plant import PlantInterface
+from edge.plant import PlantInterface, ProbationWatch
 from edge.storage import Evidence, HistorySettings, HistoryWriter
 
 log = logging.getLogger(__name__)
@@ -73,6 +73,7 @@ class Reconfiguration:
     web: HttpServer | None
     supervisor: Supervisor
     status: StationStatus
+    probation: ProbationWatch
     clock: Clock
     _stop: StopEvent = field(default_factory=StopEvent)
     _committing: threading.Lock = field(default_factory=threading.Lock)
@@ -121,7 +122,8 @@ class Reconfiguration:
         return free
 
     def announce(self) -> None:
-        """Publishes the new state."""
+        """Publishes the new state, and watches the versions that judge now."""
+        self.probation.look_again()
         self.status.announce_reload()
 
     def _prepare(

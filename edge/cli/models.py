@@ -21,6 +21,7 @@ from edge.plant import (
     ModelListing,
     Models,
     ModelsService,
+    NamedVersions,
     RollbackRequest,
     Switched,
     SwitchRequest,
@@ -145,6 +146,17 @@ def _lines(listing: ModelListing) -> list[str]:
             runs = ", judges now" if one.sha256 == listing.running else ""
             lines.append(
                 f"{mark} {one.title:<32} {one.sha256[:_SHOWN]} {one.key_id or 'unsigned':<16} "
-                f"{one.counter:>7} {one.at} by {one_line(one.by)}{runs}"
+                f"{one.counter:>7} {one.at} by {one_line(one.by)}{runs}{_probation(named, one)}"
             )
     return lines
+
+
+def _probation(named: NamedVersions, version: Version) -> str:
+    found = named.probation
+    if found is None or found.sha256 != version.sha256:
+        return ""
+    if found.state == "running" and version.sha256 == named.record.active:
+        return f", on probation: {found.seen} of {found.parts} parts"
+    if found.state in ("returning", "returned"):
+        return f", sent back: {one_line(found.reason or '')}"
+    return ""

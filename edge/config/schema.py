@@ -106,6 +106,17 @@ class ModelConfig(Model):
     recipes_mb: Annotated[float, Field(ge=1, le=1_000_000)] = 256.0
 
 
+class ProbationConfig(Model):
+    """`models.probation`: a new version goes back by itself when its rates jump.
+
+    - `parts`: how many it judges before it counts as good; 0: none goes back.
+    - `false_returns`: how often, at most, a version goes back that judges as the one before.
+    """
+
+    parts: Annotated[int, Field(ge=0, le=1_000_000)] = 500
+    false_returns: Annotated[float, Field(gt=0, le=0.2)] = 0.01
+
+
 class ModelsConfig(Model):
     """The model store: versions that commands install and activate.
 
@@ -117,6 +128,7 @@ class ModelsConfig(Model):
     path: ConfigPath = STATE / "models/versions"
     keys: Annotated[Items[ReadableFile], Field(max_length=2)] = ()
     max_mb: Annotated[float, Field(ge=1, le=1_000_000)] = 1024.0
+    probation: ProbationConfig = ProbationConfig()
 
 
 class TrustConfig(Model):

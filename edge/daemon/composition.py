@@ -45,6 +45,7 @@ from edge.plant import (
     DailyEstimate,
     ModelsService,
     PlantInterface,
+    ProbationWatch,
     RecipeChanges,
     RecipeRequests,
     RecipeStatus,
@@ -132,8 +133,8 @@ class Composition:
         undo.callback(self.current_recipes.close)
         self.labels = Labels.beside(config.outbox.path)
         self.evidence = Evidence(config.archive, self.clock, self.labels)
-        records = self._build_records(config)
-        self.local_socket = self._build_local_socket(config, records, self._build_models(config))
+        records, self.models = self._build_records(config), self._build_models(config)
+        self.local_socket = self._build_local_socket(config, records, self.models)
         self._estimate = DailyEstimate(records.line_estimate, self.clock)
         self._triggers = TriggerRequests(self._cameras.trackers, self.clock)
         self._snapshots = SnapshotRequests(
@@ -146,7 +147,11 @@ class Composition:
         self.plant = self._build_plant(config)
         undo.callback(self.plant.release)
         self._sink = VerdictDelivery(
-            self.plant, self.delivery.writer, self.evidence, self.delivery.pictures
+            self.plant,
+            self.delivery.writer,
+            self.evidence,
+            self.delivery.pictures,
+            probation=self.probation.count,
         )
         self.pipeline = self._build_pipeline(config, open_camera)
         undo.callback(self.pipeline.stop_accepting)
@@ -252,6 +257,10 @@ class Composition:
 
     def _build_models(self, config: Config) -> ModelsService:
         open_store(config).clean()
+        self.probation = ProbationWatch(
+            lambda: self._reload_state.config,
+            HistoryReader(history_path(config.outbox.path), self.history.report_damage),
+        )
         return ModelsService(
             lambda: self._reload_state.config,
             take_over=self.reload_queue.wait_for_reload,
@@ -340,6 +349,7 @@ class Composition:
             self.local_socket,
             self._estimate,
             RecipeStatus(self._selection, self._model, self.current_recipes, self._journal),
+            self.probation,
         )
 
     def _build_health(self, config: Config, components: Components) -> Health:
@@ -398,6 +408,7 @@ class Composition:
             web=self.web,
             supervisor=self.supervisor,
             status=self._status,
+            probation=self.probation,
             clock=self.clock,
         )
 

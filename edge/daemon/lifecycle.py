@@ -72,6 +72,9 @@ class Daemon:
         threads["recipes"] = start_thread(
             "recipes", partial(parts.recipe_changes.run, parts.pipeline.load_recipe), vital=False
         )
+        threads["probation"] = start_thread(
+            "probation", partial(parts.probation.run, parts.models.send_back), vital=False
+        )
 
     def _shut_down(self, threads: dict[str, threading.Thread]) -> list[str]:
         """Stops in the direction of the data: capture, inspection, outbox, publisher. Returns the
@@ -92,6 +95,7 @@ class Daemon:
             parts.web.close()
         parts.local_socket.close()
         parts.recipe_changes.close()
+        parts.probation.close()
         parts.history.close()
         parts.evidence.close()
         parts.plant.release()
@@ -104,7 +108,7 @@ class Daemon:
             threads["reload"].join(_RELOAD_S)
         parts.local_socket.join(_JOIN_S)
         parts.evidence.join(_JOIN_S)
-        for name in ("history", "recipes"):
+        for name in ("history", "recipes", "probation"):
             if name in threads:
                 threads[name].join(_JOIN_S)
         parts.delivery.close()

@@ -47,6 +47,7 @@ THREADS = {
     "outbox": "verdicts are not written to the disk",
     "outputs": "the wires do not follow the verdicts",
     "pictures": "pictures are not sent",
+    "probation": "new model versions are not watched",
     "publisher": "verdicts are not sent",
     "recipes": "changed recipes are not noted, and models are not loaded",
     "records": "the requests `history` and `label` are not answered",
@@ -69,6 +70,7 @@ KINDS: dict[str, Severity] = {
     "evidence": "warning",
     "no_recipe": "unhealthy",
     "recipes": "warning",
+    "model_returned": "warning",
     "outbox_dropped": "warning",
     "outbox_damaged": "warning",
     "outbox_parked": "warning",
@@ -183,6 +185,12 @@ def recipe_faults(unusable: Iterable[tuple[str, str]], sentences: Iterable[str])
         yield Fault("no_recipe", f"camera {camera}", f"its parts get `error`: {why}")
     for sentence in sentences:
         yield Fault("recipes", "recipes", sentence)
+
+
+def model_faults(sentences: Iterable[str]) -> Iterator[Fault]:
+    """sentences: new versions that went back to the one before, or should."""
+    for sentence in sentences:
+        yield Fault("model_returned", "models", sentence)
 
 
 def history_faults(stats: HistoryStats) -> Iterator[Fault]:

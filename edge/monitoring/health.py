@@ -16,6 +16,7 @@ from edge.monitoring.faults import (
     history_faults,
     local_faults,
     machine_faults,
+    model_faults,
     plant_faults,
     recipe_faults,
     thread_faults,
@@ -118,6 +119,7 @@ class Health:
         yield from recipe_faults(
             ((camera, why) for camera, why in unusable if why), recipes.faults()
         )
+        yield from model_faults(components.models.faults())
         yield from config_faults(reload.problems, reload.restart_required)
         yield from delivery_faults(
             components.writer.fault,

@@ -76,6 +76,14 @@ class RecipeState(Protocol):
         ...
 
 
+class ModelState(Protocol):
+    """The model versions; `edge.plant.ProbationWatch` implements it."""
+
+    def faults(self) -> list[str]:
+        """Versions that went back or should, one sentence each, with the remedy."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Components:
     """The running components that health and the supervisor read. `readers` and `trackers` are by
@@ -98,6 +106,7 @@ class Components:
     local_socket: LocalSocketState
     estimate: EstimateState
     recipes: RecipeState
+    models: ModelState
 
 
 class TriggerBody(TypedDict):

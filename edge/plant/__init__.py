@@ -7,11 +7,13 @@ from edge.plant.models import (
     ModelListing,
     Models,
     ModelsService,
+    NamedVersions,
     RollbackRequest,
     Switched,
     SwitchRequest,
 )
 from edge.plant.plant import PlantInterface, VerdictDelivery
+from edge.plant.probation_watch import ProbationWatch
 from edge.plant.recipe_changes import RecipeChanges
 from edge.plant.recipe_requests import RecipeRequests
 from edge.plant.recipe_status import RecipeStatus, event_body
@@ -47,8 +49,10 @@ __all__ = [
     "ModelListing",
     "Models",
     "ModelsService",
+    "NamedVersions",
     "Picture",
     "PlantInterface",
+    "ProbationWatch",
     "RecipeChanges",
     "RecipeRequests",
     "RecipeStatus",

@@ -15,7 +15,7 @@ from edge.config import Config, for_recipe, names_model
 from edge.core.errors import EdgeInspectError, RefusedError
 from edge.core.record import Items, Model
 from edge.inspection import ModelFile, load_inspector
-from edge.models import ModelStore, NameRecord, Switch, Version, open_store
+from edge.models import ModelStore, NameRecord, ProbationRecord, Switch, Version, open_store
 from edge.pipeline import build_inspector, check_views
 
 Name = Annotated[str, Field(min_length=1, max_length=300)]
@@ -51,10 +51,11 @@ class Switched(Model):
 
 
 class NamedVersions(Model):
-    """The versions of a name."""
+    """The versions of a name, and its last probation."""
 
     record: NameRecord
     versions: Items[Version]
+    probation: ProbationRecord | None = None
 
 
 class ModelListing(Model):
@@ -110,6 +111,7 @@ class ModelsService:
             NamedVersions(
                 record=store.record(name),
                 versions=tuple(one for one in versions if one.name == name),
+                probation=store.probation(name),
             )
             for name in dict.fromkeys(one.name for one in versions)
         ]
@@ -146,12 +148,22 @@ class ModelsService:
     def rollback(self, request: RollbackRequest) -> Switched:
         """Activates the version that was active before."""
         with self._switching:
-            store = self._store()
-            name = request.name or self._configured_name()
-            previous = store.record(name).previous
-            if previous is not None:
-                self.verify(previous)
-            return self._taken_over(store, store.rollback(name, request.by), request.by)
+            return self._rolled_back(request.name or self._configured_name(), request.by)
+
+    def send_back(self, probation: ProbationRecord) -> Switched | None:
+        """Activates the version before one that did not pass its probation. None: another version
+        is active already. Raises EdgeInspectError."""
+        with self._switching:
+            if self._store().record(probation.name).active != probation.sha256:
+                return None
+            return self._rolled_back(probation.name, f"probation: {probation.reason}")
+
+    def _rolled_back(self, name: str, by: str) -> Switched:
+        store = self._store()
+        previous = store.record(name).previous
+        if previous is not None:
+            self.verify(previous)
+        return self._taken_over(store, store.rollback(name, by), by)
 
     def _taken_over(self, store: ModelStore, switch: Switch, by: str) -> Switched:
         before, after = switch.before, switch.after

@@ -151,12 +151,15 @@ class VerdictDelivery:
         evidence: Evidence,
         pictures: SnapshotSender,
         tick: Callable[[], float] = time.monotonic,
+        *,
+        probation: Callable[[Verdict], None] = lambda _verdict: None,
     ) -> None:
-        """`tick`: monotonic seconds."""
+        """`tick`: monotonic seconds. `probation`: counts a verdict of a new model version; must not
+        wait."""
         self.accessory_failures = 0
         self._plant, self._writer = plant, writer
         self._evidence, self._pictures = evidence, pictures
-        self._tick = tick
+        self._tick, self._probation = tick, probation
         self._failed: dict[str, tuple[float, str]] = {}
 
     def deliver(self, verdict: Verdict) -> None:
@@ -167,6 +170,7 @@ class VerdictDelivery:
         self._attempt("the wires", lambda: self._plant.signal(verdict))
         self._writer.submit(verdict)
         self._attempt("the alarm", lambda: self._plant.count(verdict))
+        self._attempt("the probation", lambda: self._probation(verdict))
 
     def keep(self, frames: Sequence[Frame], verdict: Verdict) -> None:
         """Offers the pictures of a verdict to the archive, and the first to the broker; either may
