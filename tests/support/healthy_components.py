@@ -87,6 +87,7 @@ class HealthyComponents:
             "recipes": SimpleNamespace(
                 current=lambda _camera: None, why_unusable=lambda _camera: None, faults=list
             ),
+            "models": SimpleNamespace(faults=list),
             "plant": plant,
             "model": SimpleNamespace(
                 inspector=SimpleNamespace(input=InputSpec(width=64, height=64))
