@@ -7,6 +7,9 @@ difference is when nothing has changed. The stated rate of false returns is divi
 the rates and both directions (Bonferroni). So it bounds the chance that a version is sent back
 which judges as the one before, however short the past was. It assumes parts in a random order;
 parts that change during the probation look like a changed model.
+
+A busy box makes some verdicts slow whatever the model. So slow verdicts count only when they are
+more than half of all.
 """
 
 import math
@@ -17,6 +20,7 @@ from typing import Self
 from edge.models.records import ProbationRecord
 
 FIRST_LOOK = 25  # parts; each later look is at twice as many
+LEAST_SHARE = {"slow": 0.5}  # of the parts: a rate at or below it sends nothing back
 _NEGLIGIBLE = 1e-17  # a term of a sum, relative to the sum
 
 
@@ -97,6 +101,8 @@ class Probation:
         found = []
         for rate, before in self.past.items():
             now = Share(self.hits.get(rate, 0), self.seen)
+            if rate in LEAST_SHARE and now.hits <= LEAST_SHARE[rate] * now.parts:
+                continue
             chance = min(chance_of_more(before, now), chance_of_fewer(before, now))
             if chance <= limit:
                 found.append(Difference(rate, before, now, chance))

@@ -3,8 +3,17 @@
 import io
 import zipfile
 from pathlib import Path
+from typing import Literal
 
-from edge.inspection import ModelFile, load_model_file, pack_model_file
+from edge.core.image import examine_picture
+from edge.inspection import (
+    ModelFile,
+    load_inspector,
+    load_model_file,
+    pack_model_file,
+    parse_model_file,
+)
+from edge.inspection.decoding import model_input
 from tests.support.models import MODELS
 
 
@@ -19,11 +28,14 @@ def version_of_redness(
     name: str = "redness",
     labels: tuple[str, ...] = ("ok", "red"),
     reject_at: float = 0.6,
+    review_from: float | None = None,
     golden_score: float | None = None,
     width: int | None = None,
+    standardisation: Literal["none", "per_picture"] = "none",
 ) -> bytes:
     """A model file. `golden_score`: what the golden pictures must score, in place of the truth;
-    `width`: what the preprocessing makes, in place of what the network takes."""
+    `width`: what the preprocessing makes, in place of what the network takes; `standardisation`: of
+    a network that was trained in another light."""
     file = redness()
     assert file.spec is not None
     spec = file.spec
@@ -33,13 +45,34 @@ def version_of_redness(
     spec = spec.replace(
         name=name,
         version=version,
-        thresholds=spec.thresholds.replace(reject_at=reject_at),
+        thresholds=spec.thresholds.replace(
+            reject_at=reject_at,
+            review_from=review_from or min(reject_at, spec.thresholds.review_from),
+        ),
         golden=golden,
-        input=spec.input if width is None else spec.input.replace(width=width),
+        input=spec.input.replace(width=width or spec.input.width, standardisation=standardisation),
     )
     with zipfile.ZipFile(io.BytesIO(file.content)) as archive:
         end = min(info.header_offset for info in archive.infolist())
-    return pack_model_file(file.content[:end], labels, spec, file.golden)
+    network = file.content[:end]
+    return pack_model_file(network, labels, spec, file.golden)
+
+
+def with_true_golden_scores(content: bytes) -> bytes:
+    """The same model file, whose golden pictures score what it makes of them: so a model that
+    judges otherwise passes its own check, as one that was trained badly does."""
+    file = parse_model_file(content, "a version")
+    assert file.spec is not None
+    inspector = load_inspector(file)
+    golden = []
+    for one in file.spec.golden:
+        picture = examine_picture(file.golden[one.file], one.file)
+        tensor = model_input(picture, file.spec.input, pinned=True)
+        golden.append(one.replace(score=inspector.judge(tensor).score))
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        end = min(info.header_offset for info in archive.infolist())
+    spec = file.spec.replace(golden=tuple(golden))
+    return pack_model_file(content[:end], file.labels or (), spec, file.golden)
 
 
 def write_version(path: Path, version: str = "2", **changes: object) -> Path:
