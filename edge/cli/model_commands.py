@@ -20,8 +20,8 @@ def add_model_commands(commands: "Commands", config: argparse.ArgumentParser) ->
     inner.add_parser("list", parents=options, help="the installed versions")
     install = inner.add_parser("install", parents=options, help="check a file and keep it")
     install.add_argument("file", type=Path, metavar="FILE", help="a .tflite file of edge-convert")
+    _add_verify(inner.add_parser("verify", parents=options, help="check an installed version"))
     for name, text in (
-        ("verify", "check an installed version, as activate does"),
         ("activate", "judge by a version from now on"),
         ("remove", "delete a version that is not active"),
     ):
@@ -36,6 +36,21 @@ def add_model_commands(commands: "Commands", config: argparse.ArgumentParser) ->
     )
 
 
+def _add_verify(verify: argparse.ArgumentParser) -> None:
+    verify.add_argument("name", metavar="NAME", help=_VERSION)
+    verify.add_argument(
+        "--pictures",
+        nargs="?",
+        type=int,
+        const=2000,
+        metavar="N",
+        help="also judge the newest N kept pictures: what would change? (default: 2000)",
+    )
+    verify.add_argument(
+        "--contact-sheet", type=Path, metavar="FILE", help="of those that would change, as PNG"
+    )
+
+
 def run_model_command(arguments: argparse.Namespace) -> int:
     """Runs one of them. Returns the exit code."""
     from edge.cli import models
@@ -47,7 +62,10 @@ def run_model_command(arguments: argparse.Namespace) -> int:
         case "install":
             return models.install(path, arguments.file, as_json=as_json)
         case "verify":
-            return models.verify(path, arguments.name, as_json=as_json)
+            if arguments.pictures is None and arguments.contact_sheet is None:
+                return models.verify(path, arguments.name, as_json=as_json)
+            count, sheet = arguments.pictures, arguments.contact_sheet
+            return models.verify_on_pictures(path, arguments.name, count, sheet, as_json=as_json)
         case "remove":
             return models.remove(path, arguments.name, as_json=as_json)
         case "rollback":

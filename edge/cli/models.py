@@ -10,9 +10,11 @@ from pathlib import Path
 import cv2
 
 from edge.cli.api_client import ApiClient, find_daemon
+from edge.cli.flip_sheet import write_flips
 from edge.cli.label import user
+from edge.cli.model_sheet import NEWEST, judge_own_pictures
 from edge.config import Config, load_config
-from edge.core.errors import EXIT_DONE, RefusedError
+from edge.core.errors import EXIT_DONE, EXIT_NO, EdgeInspectError, RefusedError
 from edge.core.messages import to_json
 from edge.core.output import write_output
 from edge.core.text import one_line
@@ -67,6 +69,31 @@ def verify(config_path: Path, name: str, *, as_json: bool) -> int:
     """Checks an installed version as `activate` does."""
     version = _on_files(load_config(config_path)).verify(name)
     return _say(version, as_json, "hash, signature, golden pictures and settings are right")
+
+
+def verify_on_pictures(
+    config_path: Path, name: str, count: int | None, contact_sheet: Path | None, *, as_json: bool
+) -> int:
+    """The same, and prints what it would change of the newest `count` kept pictures. Exit code 1
+    when none could be judged."""
+    if count is not None and count < 1:
+        raise EdgeInspectError(f"--pictures: must be 1 or more (got {count})")
+    config = load_config(config_path)
+    version = _on_files(config).verify(name)
+    sheet, active = judge_own_pictures(config, version, count or NEWEST)
+    if contact_sheet is not None:
+        changed = [one.comparison for one in sheet.pictures if one.change is not None]
+        written = "contact sheet: none, since nothing would change"
+        if changed:
+            written = write_flips(changed, contact_sheet, "--contact-sheet")
+    if as_json:
+        write_output(to_json(sheet.body(version, active)).decode() + "\n")
+    else:
+        _say(version, as_json, "hash, signature, golden pictures and settings are right")
+        lines = sheet.lines(version.title, active)
+        lines += [] if contact_sheet is None else [written]
+        write_output("\n".join(map(one_line, lines)) + "\n")
+    return EXIT_DONE if sheet.pictures else EXIT_NO
 
 
 def remove(config_path: Path, name: str, *, as_json: bool) -> int:

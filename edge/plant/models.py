@@ -11,11 +11,18 @@ from typing import Annotated, Protocol
 
 from pydantic import Field
 
-from edge.config import Config, for_recipe, names_model
+from edge.config import Config, names_model
 from edge.core.errors import EdgeInspectError, RefusedError
 from edge.core.record import Items, Model
 from edge.inspection import ModelFile, load_inspector
-from edge.models import ModelStore, NameRecord, Switch, Version, open_store
+from edge.models import (
+    ModelStore,
+    NameRecord,
+    Switch,
+    Version,
+    configs_judging_by,
+    open_store,
+)
 from edge.pipeline import build_inspector, check_views
 
 Name = Annotated[str, Field(min_length=1, max_length=300)]
@@ -210,7 +217,5 @@ class ModelsService:
 
 
 def _configs_of(config: Config, name: str) -> list[Config]:
-    """The configurations that judge by a model of this name: the common part's, and one for each
-    such recipe."""
-    recipes = [for_recipe(config, one.number) for one in config.recipes]
-    return [one for one in (config, *recipes) if one.model.path == Path(name)]
+    """The configurations that judge by a model of this name."""
+    return list(configs_judging_by(config, name).values())

@@ -40,4 +40,18 @@ MODELS = [
         ),
         "tests/edge/models/test_store.py",
     ),
+    Breakage(
+        "the sheet of own pictures counts the verdicts of a version before the active one",
+        Edit(
+            "edge.cli.model_sheet:_Judges._before",
+            'self._active is None or model.get("sha256") == self._active_sha256',
+            "True",
+        ),
+        "tests/edge/cli/test_model_sheet.py",
+    ),
+    Breakage(
+        "the sheet of own pictures runs at the daemon's priority",
+        Edit("edge.cli.model_sheet:judge_own_pictures", "yield_processor()", "None"),
+        "tests/edge/cli/test_model_sheet.py",
+    ),
 ]

@@ -19,6 +19,7 @@ def version_of_redness(
     name: str = "redness",
     labels: tuple[str, ...] = ("ok", "red"),
     reject_at: float = 0.6,
+    review_from: float | None = None,
     golden_score: float | None = None,
     width: int | None = None,
 ) -> bytes:
@@ -30,10 +31,13 @@ def version_of_redness(
     golden = spec.golden
     if golden_score is not None:
         golden = tuple(one.replace(score=golden_score) for one in golden)
+    thresholds = spec.thresholds.replace(reject_at=reject_at)
+    if review_from is not None:
+        thresholds = thresholds.replace(review_from=review_from)
     spec = spec.replace(
         name=name,
         version=version,
-        thresholds=spec.thresholds.replace(reject_at=reject_at),
+        thresholds=thresholds,
         golden=golden,
         input=spec.input if width is None else spec.input.replace(width=width),
     )
