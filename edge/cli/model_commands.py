@@ -28,6 +28,11 @@ def add_model_commands(commands: "Commands", config: argparse.ArgumentParser) ->
         inner.add_parser(name, parents=options, help=text).add_argument(
             "name", metavar="NAME", help=_VERSION
         )
+    _add_shadow(
+        inner.add_parser(
+            "shadow", parents=options, help="a version judges along, and nothing of it counts"
+        )
+    )
     rollback = inner.add_parser(
         "rollback", parents=options, help="judge by the version that was active before"
     )
@@ -51,6 +56,12 @@ def _add_verify(verify: argparse.ArgumentParser) -> None:
     )
 
 
+def _add_shadow(shadow: argparse.ArgumentParser) -> None:
+    one = shadow.add_mutually_exclusive_group(required=True)
+    one.add_argument("name", nargs="?", metavar="NAME", help=_VERSION)
+    one.add_argument("--stop", action="store_true", help="end it; prints the last figures")
+
+
 def run_model_command(arguments: argparse.Namespace) -> int:
     """Runs one of them. Returns the exit code."""
     from edge.cli import models
@@ -68,6 +79,8 @@ def run_model_command(arguments: argparse.Namespace) -> int:
             return models.verify_on_pictures(path, arguments.name, count, sheet, as_json=as_json)
         case "remove":
             return models.remove(path, arguments.name, as_json=as_json)
+        case "shadow":
+            return models.shadow(path, arguments.name, as_json=as_json)
         case "rollback":
             return models.rollback(path, arguments.name, as_json=as_json)
         case _:

@@ -24,6 +24,8 @@ from edge.plant import (
     Models,
     ModelsService,
     RollbackRequest,
+    ShadowReport,
+    ShadowRequest,
     Switched,
     SwitchRequest,
     read_request,
@@ -47,6 +49,10 @@ class ModelsClient(ApiClient):
     def rollback(self, request: RollbackRequest) -> Switched:
         """Activates the version that was active before."""
         return Switched.read(json.loads(self.send("/models/rollback", request.to_dict())))
+
+    def shadow(self, request: ShadowRequest) -> ShadowReport:
+        """Begins or ends that a version judges along. Returns the figures so far."""
+        return ShadowReport.read(json.loads(self.send("/models/shadow", request.to_dict())))
 
 
 def list_models(config_path: Path, *, as_json: bool) -> int:
@@ -109,6 +115,21 @@ def activate(config_path: Path, name: str, *, as_json: bool) -> int:
     return _say_switched(models.activate(request), as_json, running=running)
 
 
+def shadow(config_path: Path, name: str | None, *, as_json: bool) -> int:
+    """Begins that a version judges along, or ends it without a name."""
+    models, _ = _open(load_config(config_path))
+    request = read_request(ShadowRequest, {"version": name, "by": user()})
+    found = models.shadow(request)
+    if as_json:
+        write_output(to_json(found.to_dict()).decode() + "\n")
+        return EXIT_DONE
+    lines = found.lines()
+    if name is None:
+        lines.append(f"{found.title} no longer judges along")
+    write_output("\n".join(lines) + "\n")
+    return EXIT_DONE
+
+
 def rollback(config_path: Path, name: str | None, *, as_json: bool) -> int:
     """Judges by the version before from now on."""
     models, running = _open(load_config(config_path))
@@ -162,6 +183,7 @@ def _say_switched(done: Switched, as_json: bool, *, running: bool) -> int:
 
 def _lines(listing: ModelListing) -> list[str]:
     """A line a version; `*`: active, `-`: the one that `rollback` activates."""
+    along = [] if listing.shadow is None else ["", *listing.shadow.lines()]
     if not listing.names:
         return ["no version is installed; next: edge-inspect models install FILE"]
     lines = [f"  {'version':<32} {'sha256':<{_SHOWN}} {'signed by':<16} counter installed"]
@@ -174,4 +196,4 @@ def _lines(listing: ModelListing) -> list[str]:
                 f"{mark} {one.title:<32} {one.sha256[:_SHOWN]} {one.key_id or 'unsigned':<16} "
                 f"{one.counter:>7} {one.at} by {one_line(one.by)}{runs}"
             )
-    return lines
+    return lines + along

@@ -52,6 +52,7 @@ from edge.plant import (
     RecordsService,
     Reloader,
     ReloadQueue,
+    Shadow,
     SnapshotRequests,
     TriggerRequests,
     VerdictDelivery,
@@ -133,6 +134,7 @@ class Composition:
         self.labels = Labels.beside(config.outbox.path)
         self.evidence = Evidence(config.archive, self.clock, self.labels)
         records = self._build_records(config)
+        self.shadow = Shadow(lambda: self._reload_state.config, self.clock, self._has_backlog)
         self.local_socket = self._build_local_socket(config, records, self._build_models(config))
         self._estimate = DailyEstimate(records.line_estimate, self.clock)
         self._triggers = TriggerRequests(self._cameras.trackers, self.clock)
@@ -146,7 +148,11 @@ class Composition:
         self.plant = self._build_plant(config)
         undo.callback(self.plant.release)
         self._sink = VerdictDelivery(
-            self.plant, self.delivery.writer, self.evidence, self.delivery.pictures
+            self.plant,
+            self.delivery.writer,
+            self.evidence,
+            self.delivery.pictures,
+            shadow=self.shadow,
         )
         self.pipeline = self._build_pipeline(config, open_camera)
         undo.callback(self.pipeline.stop_accepting)
@@ -257,7 +263,12 @@ class Composition:
             take_over=self.reload_queue.wait_for_reload,
             running=lambda: self._model.inspector.identity.sha256,
             note=self._note_switch,
+            shadow=self.shadow,
         )
+
+    def _has_backlog(self) -> bool:
+        """Of the pipeline, which is built after the shadow: it hands its verdicts to it."""
+        return self.pipeline.workers.has_backlog
 
     def _note_switch(self, by: str, before: str, after: str, name: str) -> None:
         log.info("model: %s → %s (asked by %s)", *map(one_line, (before, after, by)))

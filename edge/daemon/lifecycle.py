@@ -69,6 +69,7 @@ class Daemon:
         )
         threads["records"] = start_thread("records", parts.record_requests.run, vital=False)
         threads["reload"] = start_thread("reload", parts.reloader.run)
+        threads["shadow"] = start_thread("shadow", parts.shadow.run, vital=False)
         threads["recipes"] = start_thread(
             "recipes", partial(parts.recipe_changes.run, parts.pipeline.load_recipe), vital=False
         )
@@ -92,6 +93,7 @@ class Daemon:
             parts.web.close()
         parts.local_socket.close()
         parts.recipe_changes.close()
+        parts.shadow.close()
         parts.history.close()
         parts.evidence.close()
         parts.plant.release()
@@ -104,7 +106,7 @@ class Daemon:
             threads["reload"].join(_RELOAD_S)
         parts.local_socket.join(_JOIN_S)
         parts.evidence.join(_JOIN_S)
-        for name in ("history", "recipes"):
+        for name in ("history", "recipes", "shadow"):
             if name in threads:
                 threads[name].join(_JOIN_S)
         parts.delivery.close()

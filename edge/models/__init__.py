@@ -3,7 +3,7 @@
 from edge.models.candidate import Candidate
 from edge.models.configured import configs_judging_by, model_path, open_store, read_model
 from edge.models.probation import Difference, Probation
-from edge.models.records import NameRecord, ProbationRecord, Version
+from edge.models.records import NameRecord, ProbationRecord, ShadowRecord, Version
 from edge.models.signature import PublicKey, Signed, read_public_key, verify
 from edge.models.store import ModelStore, Switch
 
@@ -15,6 +15,7 @@ __all__ = [
     "Probation",
     "ProbationRecord",
     "PublicKey",
+    "ShadowRecord",
     "Signed",
     "Switch",
     "Version",

@@ -8,6 +8,7 @@ from edge.plant.models import (
     Models,
     ModelsService,
     RollbackRequest,
+    ShadowRequest,
     Switched,
     SwitchRequest,
 )
@@ -31,6 +32,8 @@ from edge.plant.record_values import (
 )
 from edge.plant.records import RecordsService
 from edge.plant.reload_requests import Reloader, ReloadQueue
+from edge.plant.shadow import Shadow
+from edge.plant.shadow_report import ShadowReport
 from edge.plant.snapshot_requests import SnapshotRequests
 from edge.plant.trigger_requests import TriggerRequests
 
@@ -60,6 +63,9 @@ __all__ = [
     "Reloader",
     "RequestError",
     "RollbackRequest",
+    "Shadow",
+    "ShadowReport",
+    "ShadowRequest",
     "SnapshotRequests",
     "SwitchRequest",
     "Switched",
