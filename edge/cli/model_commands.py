@@ -20,20 +20,46 @@ def add_model_commands(commands: "Commands", config: argparse.ArgumentParser) ->
     inner.add_parser("list", parents=options, help="the installed versions")
     install = inner.add_parser("install", parents=options, help="check a file and keep it")
     install.add_argument("file", type=Path, metavar="FILE", help="a .tflite file of edge-convert")
+    _add_verify(inner.add_parser("verify", parents=options, help="check an installed version"))
     for name, text in (
-        ("verify", "check an installed version, as activate does"),
         ("activate", "judge by a version from now on"),
         ("remove", "delete a version that is not active"),
     ):
         inner.add_parser(name, parents=options, help=text).add_argument(
             "name", metavar="NAME", help=_VERSION
         )
+    _add_shadow(
+        inner.add_parser(
+            "shadow", parents=options, help="a version judges along, and nothing of it counts"
+        )
+    )
     rollback = inner.add_parser(
         "rollback", parents=options, help="judge by the version that was active before"
     )
     rollback.add_argument(
         "name", nargs="?", metavar="NAME", help="of the model (default: that of model.path)"
     )
+
+
+def _add_verify(verify: argparse.ArgumentParser) -> None:
+    verify.add_argument("name", metavar="NAME", help=_VERSION)
+    verify.add_argument(
+        "--pictures",
+        nargs="?",
+        type=int,
+        const=2000,
+        metavar="N",
+        help="also judge the newest N kept pictures: what would change? (default: 2000)",
+    )
+    verify.add_argument(
+        "--contact-sheet", type=Path, metavar="FILE", help="of those that would change, as PNG"
+    )
+
+
+def _add_shadow(shadow: argparse.ArgumentParser) -> None:
+    one = shadow.add_mutually_exclusive_group(required=True)
+    one.add_argument("name", nargs="?", metavar="NAME", help=_VERSION)
+    one.add_argument("--stop", action="store_true", help="end it; prints the last figures")
 
 
 def run_model_command(arguments: argparse.Namespace) -> int:
@@ -47,9 +73,14 @@ def run_model_command(arguments: argparse.Namespace) -> int:
         case "install":
             return models.install(path, arguments.file, as_json=as_json)
         case "verify":
-            return models.verify(path, arguments.name, as_json=as_json)
+            if arguments.pictures is None and arguments.contact_sheet is None:
+                return models.verify(path, arguments.name, as_json=as_json)
+            count, sheet = arguments.pictures, arguments.contact_sheet
+            return models.verify_on_pictures(path, arguments.name, count, sheet, as_json=as_json)
         case "remove":
             return models.remove(path, arguments.name, as_json=as_json)
+        case "shadow":
+            return models.shadow(path, arguments.name, as_json=as_json)
         case "rollback":
             return models.rollback(path, arguments.name, as_json=as_json)
         case _:

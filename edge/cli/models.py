@@ -10,9 +10,11 @@ from pathlib import Path
 import cv2
 
 from edge.cli.api_client import ApiClient, find_daemon
+from edge.cli.flip_sheet import write_flips
 from edge.cli.label import user
+from edge.cli.model_sheet import NEWEST, judge_own_pictures
 from edge.config import Config, load_config
-from edge.core.errors import EXIT_DONE, RefusedError
+from edge.core.errors import EXIT_DONE, EXIT_NO, EdgeInspectError, RefusedError
 from edge.core.messages import to_json
 from edge.core.output import write_output
 from edge.core.text import one_line
@@ -23,6 +25,8 @@ from edge.plant import (
     ModelsService,
     NamedVersions,
     RollbackRequest,
+    ShadowReport,
+    ShadowRequest,
     Switched,
     SwitchRequest,
     read_request,
@@ -47,6 +51,10 @@ class ModelsClient(ApiClient):
         """Activates the version that was active before."""
         return Switched.read(json.loads(self.send("/models/rollback", request.to_dict())))
 
+    def shadow(self, request: ShadowRequest) -> ShadowReport:
+        """Begins or ends that a version judges along. Returns the figures so far."""
+        return ShadowReport.read(json.loads(self.send("/models/shadow", request.to_dict())))
+
 
 def list_models(config_path: Path, *, as_json: bool) -> int:
     """Prints all versions."""
@@ -70,6 +78,31 @@ def verify(config_path: Path, name: str, *, as_json: bool) -> int:
     return _say(version, as_json, "hash, signature, golden pictures and settings are right")
 
 
+def verify_on_pictures(
+    config_path: Path, name: str, count: int | None, contact_sheet: Path | None, *, as_json: bool
+) -> int:
+    """The same, and prints what it would change of the newest `count` kept pictures. Exit code 1
+    when none could be judged."""
+    if count is not None and count < 1:
+        raise EdgeInspectError(f"--pictures: must be 1 or more (got {count})")
+    config = load_config(config_path)
+    version = _on_files(config).verify(name)
+    sheet, active = judge_own_pictures(config, version, count or NEWEST)
+    if contact_sheet is not None:
+        changed = [one.comparison for one in sheet.pictures if one.change is not None]
+        written = "contact sheet: none, since nothing would change"
+        if changed:
+            written = write_flips(changed, contact_sheet, "--contact-sheet")
+    if as_json:
+        write_output(to_json(sheet.body(version, active)).decode() + "\n")
+    else:
+        _say(version, as_json, "hash, signature, golden pictures and settings are right")
+        lines = sheet.lines(version.title, active)
+        lines += [] if contact_sheet is None else [written]
+        write_output("\n".join(map(one_line, lines)) + "\n")
+    return EXIT_DONE if sheet.pictures else EXIT_NO
+
+
 def remove(config_path: Path, name: str, *, as_json: bool) -> int:
     """Deletes a version that is not active."""
     version = _on_files(load_config(config_path, check_files=False)).remove(name)
@@ -81,6 +114,21 @@ def activate(config_path: Path, name: str, *, as_json: bool) -> int:
     models, running = _open(load_config(config_path))
     request = read_request(SwitchRequest, {"version": name, "by": user()})
     return _say_switched(models.activate(request), as_json, running=running)
+
+
+def shadow(config_path: Path, name: str | None, *, as_json: bool) -> int:
+    """Begins that a version judges along, or ends it without a name."""
+    models, _ = _open(load_config(config_path))
+    request = read_request(ShadowRequest, {"version": name, "by": user()})
+    found = models.shadow(request)
+    if as_json:
+        write_output(to_json(found.to_dict()).decode() + "\n")
+        return EXIT_DONE
+    lines = found.lines()
+    if name is None:
+        lines.append(f"{found.title} no longer judges along")
+    write_output("\n".join(lines) + "\n")
+    return EXIT_DONE
 
 
 def rollback(config_path: Path, name: str | None, *, as_json: bool) -> int:
@@ -136,6 +184,7 @@ def _say_switched(done: Switched, as_json: bool, *, running: bool) -> int:
 
 def _lines(listing: ModelListing) -> list[str]:
     """A line a version; `*`: active, `-`: the one that `rollback` activates."""
+    along = [] if listing.shadow is None else ["", *listing.shadow.lines()]
     if not listing.names:
         return ["no version is installed; next: edge-inspect models install FILE"]
     lines = [f"  {'version':<32} {'sha256':<{_SHOWN}} {'signed by':<16} counter installed"]
@@ -148,7 +197,7 @@ def _lines(listing: ModelListing) -> list[str]:
                 f"{mark} {one.title:<32} {one.sha256[:_SHOWN]} {one.key_id or 'unsigned':<16} "
                 f"{one.counter:>7} {one.at} by {one_line(one.by)}{runs}{_probation(named, one)}"
             )
-    return lines
+    return lines + along
 
 
 def _probation(named: NamedVersions, version: Version) -> str:

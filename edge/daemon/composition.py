@@ -53,6 +53,7 @@ from edge.plant import (
     RecordsService,
     Reloader,
     ReloadQueue,
+    Shadow,
     SnapshotRequests,
     TriggerRequests,
     VerdictDelivery,
@@ -133,7 +134,9 @@ class Composition:
         undo.callback(self.current_recipes.close)
         self.labels = Labels.beside(config.outbox.path)
         self.evidence = Evidence(config.archive, self.clock, self.labels)
-        records, self.models = self._build_records(config), self._build_models(config)
+        records = self._build_records(config)
+        self.shadow = Shadow(lambda: self._reload_state.config, self.clock, self._has_backlog)
+        self.models = self._build_models(config)
         self.local_socket = self._build_local_socket(config, records, self.models)
         self._estimate = DailyEstimate(records.line_estimate, self.clock)
         self._triggers = TriggerRequests(self._cameras.trackers, self.clock)
@@ -152,6 +155,7 @@ class Composition:
             self.evidence,
             self.delivery.pictures,
             probation=self.probation.count,
+            shadow=self.shadow,
         )
         self.pipeline = self._build_pipeline(config, open_camera)
         undo.callback(self.pipeline.stop_accepting)
@@ -266,7 +270,12 @@ class Composition:
             take_over=self.reload_queue.wait_for_reload,
             running=lambda: self._model.inspector.identity.sha256,
             note=self._note_switch,
+            shadow=self.shadow,
         )
+
+    def _has_backlog(self) -> bool:
+        """Of the pipeline, which is built after the shadow: it hands its verdicts to it."""
+        return self.pipeline.workers.has_backlog
 
     def _note_switch(self, by: str, before: str, after: str, name: str) -> None:
         log.info("model: %s → %s (asked by %s)", *map(one_line, (before, after, by)))

@@ -69,6 +69,7 @@ class Daemon:
         )
         threads["records"] = start_thread("records", parts.record_requests.run, vital=False)
         threads["reload"] = start_thread("reload", parts.reloader.run)
+        threads["shadow"] = start_thread("shadow", parts.shadow.run, vital=False)
         threads["recipes"] = start_thread(
             "recipes", partial(parts.recipe_changes.run, parts.pipeline.load_recipe), vital=False
         )
@@ -96,6 +97,7 @@ class Daemon:
         parts.local_socket.close()
         parts.recipe_changes.close()
         parts.probation.close()
+        parts.shadow.close()
         parts.history.close()
         parts.evidence.close()
         parts.plant.release()
@@ -108,7 +110,7 @@ class Daemon:
             threads["reload"].join(_RELOAD_S)
         parts.local_socket.join(_JOIN_S)
         parts.evidence.join(_JOIN_S)
-        for name in ("history", "recipes", "probation"):
+        for name in ("history", "recipes", "probation", "shadow"):
             if name in threads:
                 threads[name].join(_JOIN_S)
         parts.delivery.close()

@@ -1,9 +1,9 @@
 """Model versions on the box: signatures, slots, and the active version of each name."""
 
 from edge.models.candidate import Candidate
-from edge.models.configured import model_path, open_store, read_model
+from edge.models.configured import configs_judging_by, model_path, open_store, read_model
 from edge.models.probation import Difference, Probation
-from edge.models.records import NameRecord, ProbationRecord, Version
+from edge.models.records import NameRecord, ProbationRecord, ShadowRecord, Version
 from edge.models.signature import PublicKey, Signed, read_public_key, verify
 from edge.models.store import ModelStore, Switch
 
@@ -15,9 +15,11 @@ __all__ = [
     "Probation",
     "ProbationRecord",
     "PublicKey",
+    "ShadowRecord",
     "Signed",
     "Switch",
     "Version",
+    "configs_judging_by",
     "model_path",
     "open_store",
     "read_model",

@@ -4,7 +4,7 @@ daemon and of the command line finds it here."""
 import time
 from pathlib import Path
 
-from edge.config import Config, names_model
+from edge.config import Config, for_recipe, names_model
 from edge.inspection import ModelFile, load_model_file
 from edge.models.candidate import verified
 from edge.models.signature import PublicKey, read_public_key
@@ -37,6 +37,14 @@ def read_model(config: Config, which: Path | None = None) -> ModelFile:
         return load_model_file(path)
     file, _ = verified(read_content(path), signature_beside(path), str(path), _keys(config))
     return file
+
+
+def configs_judging_by(config: Config, name: str) -> dict[int | None, Config]:
+    """The configurations that judge by a model of this name: the common part's under None, and the
+    merged one of each such recipe under its number."""
+    found: dict[int | None, Config] = {None: config}
+    found |= {one.number: for_recipe(config, one.number) for one in config.recipes}
+    return {key: one for key, one in found.items() if one.model.path == Path(name)}
 
 
 def _keys(config: Config) -> tuple[PublicKey, ...]:

@@ -102,6 +102,23 @@ class NameRecord(_Stored):
     on_probation: bool = False
 
 
+class ShadowRecord(_Stored):
+    """The version that judges along on live parts, so that a restart goes on. `by`: who asked."""
+
+    schema_: Annotated[Literal["edge-inspect/model-shadow/1"], Field(alias="schema")] = (
+        "edge-inspect/model-shadow/1"
+    )
+    name: ModelName
+    version: str
+    sha256: Sha256
+    by: str
+
+    @property
+    def title(self) -> str:
+        """`name@version`."""
+        return one_line(f"{self.name}@{self.version}")
+
+
 class ProbationRecord(_Stored):
     """The probation of an active version, so that a restart goes on.
 

@@ -3,6 +3,7 @@
     slots/<sha256>/   model.tflite, its signature, and version.json
     names/<name>.json the active and the previous version of a name
     probation/<name>.json the counts of a new version; only the daemon writes it
+    shadow.json       the version that judges along; only the daemon writes it
     staging/          what is being written; it does not count
     lock              held by the one process that changes something
 
@@ -28,6 +29,7 @@ from edge.models.records import (
     NAME_RULE,
     NameRecord,
     ProbationRecord,
+    ShadowRecord,
     Version,
     is_model_name,
 )
@@ -254,6 +256,12 @@ class ModelStore:
                 )
             if version.counter > record.counter:  # an older file must not come back
                 self._write(record.replace(counter=version.counter))
+            shadow = self.shadow()
+            if shadow is not None and shadow.sha256 == version.sha256:
+                raise RefusedError(
+                    f"{version.title}: judges along; end that first: edge-inspect models shadow "
+                    "--stop"
+                )
             trash = self._staging / version.sha256
             files.remove_tree(trash)
             (self._slots / version.sha256).rename(trash)
@@ -278,6 +286,26 @@ class ModelStore:
                 f"({error.strerror}); make room, or check the folder's owner (docs/models.md)"
             ) from error
 
+    def shadow(self) -> ShadowRecord | None:
+        """The version that judges along; None: there is none, or its file is damaged."""
+        with contextlib.suppress(FileNotFoundError, RefusedError):
+            return ShadowRecord.load(self._shadow)
+        return None
+
+    def save_shadow(self, record: ShadowRecord | None) -> None:
+        """Without the lock, as `save_probation`. None: no version judges along. Raises
+        RefusedError."""
+        try:
+            if record is None:
+                self._shadow.unlink(missing_ok=True)
+            else:
+                files.replace(self._shadow, record.data())
+        except OSError as error:
+            raise RefusedError(
+                f"{self._shadow}: cannot be written ({error.strerror}); make room, or check the "
+                "folder's owner (docs/models.md)"
+            ) from error
+
     def clean(self) -> None:
         """Deletes what a killed process left. Raises nothing: another process may be at work."""
         with contextlib.suppress(RefusedError), self._changing("cleaned", create=False):
@@ -294,6 +322,10 @@ class ModelStore:
     @property
     def _probation(self) -> Path:
         return self.folder / "probation"
+
+    @property
+    def _shadow(self) -> Path:
+        return self.folder / "shadow.json"
 
     @property
     def _staging(self) -> Path:

@@ -52,6 +52,7 @@ THREADS = {
     "recipes": "changed recipes are not noted, and models are not loaded",
     "records": "the requests `history` and `label` are not answered",
     "reload": "a changed config.yaml is not applied",
+    "shadow": "a candidate does not judge along",
     "signals": "SIGTERM and SIGHUP are not obeyed",
     "supervisor": "silent cameras are not noticed",
     "trigger-": "its parts are not announced",

@@ -9,6 +9,7 @@ from edge.plant.models import (
     ModelsService,
     NamedVersions,
     RollbackRequest,
+    ShadowRequest,
     Switched,
     SwitchRequest,
 )
@@ -33,6 +34,8 @@ from edge.plant.record_values import (
 )
 from edge.plant.records import RecordsService
 from edge.plant.reload_requests import Reloader, ReloadQueue
+from edge.plant.shadow import Shadow
+from edge.plant.shadow_report import ShadowReport
 from edge.plant.snapshot_requests import SnapshotRequests
 from edge.plant.trigger_requests import TriggerRequests
 
@@ -64,6 +67,9 @@ __all__ = [
     "Reloader",
     "RequestError",
     "RollbackRequest",
+    "Shadow",
+    "ShadowReport",
+    "ShadowRequest",
     "SnapshotRequests",
     "SwitchRequest",
     "Switched",

@@ -11,12 +11,22 @@ from typing import Annotated, Protocol
 
 from pydantic import Field
 
-from edge.config import Config, for_recipe, names_model
+from edge.config import Config, names_model
 from edge.core.errors import EdgeInspectError, RefusedError
 from edge.core.record import Items, Model
 from edge.inspection import ModelFile, load_inspector
-from edge.models import ModelStore, NameRecord, ProbationRecord, Switch, Version, open_store
+from edge.models import (
+    ModelStore,
+    NameRecord,
+    ProbationRecord,
+    Switch,
+    Version,
+    configs_judging_by,
+    open_store,
+)
 from edge.pipeline import build_inspector, check_views
+from edge.plant.shadow import Shadow
+from edge.plant.shadow_report import ShadowReport
 
 Name = Annotated[str, Field(min_length=1, max_length=300)]
 By = Annotated[str, Field(min_length=1, max_length=100)]
@@ -33,6 +43,13 @@ class RollbackRequest(Model):
     """`rollback`. `name`: of the model; None: the one that config.yaml names."""
 
     name: Name | None = None
+    by: By
+
+
+class ShadowRequest(Model):
+    """`shadow`. `version`: the one that judges along; None: none from now on."""
+
+    version: Name | None = None
     by: By
 
 
@@ -60,10 +77,11 @@ class NamedVersions(Model):
 
 class ModelListing(Model):
     """All versions. `running`: the SHA-256 of the model that the daemon judges by; None: none
-    runs."""
+    runs. `shadow`: the version that judges along."""
 
     names: Items[NamedVersions]
     running: str | None = None
+    shadow: ShadowReport | None = None
 
 
 class Models(Protocol):
@@ -81,6 +99,10 @@ class Models(Protocol):
         """Activates the version that was active before."""
         ...
 
+    def shadow(self, request: ShadowRequest) -> ShadowReport:
+        """Begins or ends that a version judges along. Returns the figures so far."""
+        ...
+
 
 class ModelsService:
     """Safe between threads."""
@@ -92,13 +114,16 @@ class ModelsService:
         take_over: Callable[[], None] = lambda: None,
         running: Callable[[], str | None] = lambda: None,
         note: Callable[[str, str, str, str], None] = lambda _by, _before, _after, _name: None,
+        shadow: Shadow | None = None,
     ) -> None:
         """
         config     the running one; a reload changes it
         take_over  makes the running daemon judge by the active versions, or raises EdgeInspectError
         running    the SHA-256 of the model that judges
         note       enters a change into the journal: who asked, before, after, the model's name
+        shadow     of the running daemon; None: none runs
         """
+        self._shadow = shadow
         self._config, self._take_over = config, take_over
         self._running, self._note = running, note
         self._switching = threading.Lock()
@@ -115,7 +140,8 @@ class ModelsService:
             )
             for name in dict.fromkeys(one.name for one in versions)
         ]
-        return ModelListing(names=tuple(named), running=self._running())
+        shadow = None if self._shadow is None else self._shadow.report()
+        return ModelListing(names=tuple(named), running=self._running(), shadow=shadow)
 
     def install(self, path: Path, by: str) -> Version:
         """Checks a model file, and makes it a version of the store."""
@@ -165,6 +191,18 @@ class ModelsService:
             self.verify(previous)
         return self._taken_over(store, store.rollback(name, by), by)
 
+    def shadow(self, request: ShadowRequest) -> ShadowReport:
+        """Begins or ends that a version judges along. Returns the figures so far."""
+        if self._shadow is None:
+            raise RefusedError(
+                "no daemon runs, and a version judges along only beside one; start it, or use "
+                "edge-inspect models verify --pictures"
+            )
+        with self._switching:
+            if request.version is None:
+                return self._shadow.stop()
+            return self._shadow.start(self.verify(request.version), request.by)
+
     def _taken_over(self, store: ModelStore, switch: Switch, by: str) -> Switched:
         before, after = switch.before, switch.after
         old = store.title(before)
@@ -175,6 +213,8 @@ class ModelsService:
                 self._put_back(store, switch, error)
                 raise
             self._note(by, old, store.title(after), after.name)
+            if self._shadow is not None and after.active is not None:
+                self._shadow.switched(after.active)
         name = after.name
         return Switched(
             before=store.version_of(before),
@@ -222,7 +262,5 @@ class ModelsService:
 
 
 def _configs_of(config: Config, name: str) -> list[Config]:
-    """The configurations that judge by a model of this name: the common part's, and one for each
-    such recipe."""
-    recipes = [for_recipe(config, one.number) for one in config.recipes]
-    return [one for one in (config, *recipes) if one.model.path == Path(name)]
+    """The configurations that judge by a model of this name."""
+    return list(configs_judging_by(config, name).values())

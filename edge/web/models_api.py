@@ -3,7 +3,7 @@
 from werkzeug.routing import Rule
 from werkzeug.wrappers import Request, Response
 
-from edge.plant import Models, RollbackRequest, SwitchRequest, read_request
+from edge.plant import Models, RollbackRequest, ShadowRequest, SwitchRequest, read_request
 from edge.web.api import body_of, guarded, parameters_of
 from edge.web.serving import json_answer
 
@@ -25,8 +25,14 @@ def model_rules(models: Models) -> list[Rule]:
         wanted = read_request(RollbackRequest, body_of(request))
         return json_answer(models.rollback(wanted).to_dict())
 
+    def shadow(request: Request) -> Response:
+        parameters_of(request)
+        wanted = read_request(ShadowRequest, body_of(request))
+        return json_answer(models.shadow(wanted).to_dict())
+
     return [
         Rule("/api/v1/models", methods=["GET"], endpoint=guarded(listing)),
         Rule("/api/v1/models/activate", methods=["POST"], endpoint=guarded(activate)),
         Rule("/api/v1/models/rollback", methods=["POST"], endpoint=guarded(rollback)),
+        Rule("/api/v1/models/shadow", methods=["POST"], endpoint=guarded(shadow)),
     ]

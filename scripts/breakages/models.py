@@ -40,4 +40,68 @@ MODELS = [
         ),
         "tests/edge/models/test_store.py",
     ),
+    Breakage(
+        "the sheet of own pictures counts the verdicts of a version before the active one",
+        Edit(
+            "edge.cli.model_sheet:_Judges._before",
+            'self._active is None or model.get("sha256") == self._active_sha256',
+            "True",
+        ),
+        "tests/edge/cli/test_model_sheet.py",
+    ),
+    Breakage(
+        "the sheet of own pictures runs at the daemon's priority",
+        Edit("edge.cli.model_sheet:judge_own_pictures", "yield_processor()", "None"),
+        "tests/edge/cli/test_model_sheet.py",
+    ),
+    Breakage(
+        "a candidate judges along while frames wait for a worker",
+        Edit("edge.plant.shadow:Shadow.offer", "not whole or self._is_busy()", "not whole"),
+        "tests/edge/plant/test_shadow.py",
+    ),
+    Breakage(
+        "a candidate begins though frames wait for a worker by now",
+        Edit(
+            "edge.plant.shadow:Shadow._judge",
+            "self._is_busy() or first.config != candidate.hash",
+            "first.config != candidate.hash",
+        ),
+        "tests/edge/plant/test_shadow.py",
+    ),
+    Breakage(
+        "a part that a newer one replaced is not counted as skipped",
+        Edit(
+            "edge.plant.shadow:Shadow.offer",
+            "self._counts.skipped += len(self._waiting.verdicts)",
+            "pass",
+        ),
+        "tests/edge/plant/test_shadow.py",
+    ),
+    Breakage(
+        "a candidate judges a frame once for each region's verdict",
+        Edit(
+            "edge.plant.shadow:Shadow._judge",
+            "self._last is not None and self._last[0] == item.key",
+            "False",
+        ),
+        "tests/edge/plant/test_shadow.py",
+    ),
+    Breakage(
+        "a candidate that is active now stays in memory",
+        Edit(
+            "edge.plant.shadow:Shadow.run_once",
+            "self._candidate = self._last = None",
+            "self._last = None",
+        ),
+        "tests/edge/plant/test_shadow.py",
+    ),
+    Breakage(
+        "the figures against two active versions are added",
+        Edit(
+            "edge.plant.shadow:Shadow._judge",
+            "self._counts.active not in (None, first.model.sha256)",
+            "False",
+        ),
+        "tests/edge/plant/test_shadow.py",
+    ),
 ]

@@ -1,6 +1,7 @@
 """Versions of the redness model: the same network with another name, version and thresholds."""
 
 import io
+import time
 import zipfile
 from pathlib import Path
 from typing import Literal
@@ -14,6 +15,7 @@ from edge.inspection import (
     parse_model_file,
 )
 from edge.inspection.decoding import model_input
+from edge.models import ModelStore, ShadowRecord
 from tests.support.models import MODELS
 
 
@@ -79,3 +81,16 @@ def write_version(path: Path, version: str = "2", **changes: object) -> Path:
     """Writes a model file."""
     path.write_bytes(version_of_redness(version, **changes))  # type: ignore[arg-type]
     return path
+
+
+def install_with_shadow(folder: Path, **changes: object) -> Path:
+    """A store with redness@1 active, and redness@2 judging along from the next start on. `changes`:
+    of redness@2. Returns the store's folder."""
+    store = ModelStore(folder / "versions", lambda: (), 1024, time.time)
+    files = (write_version(folder / "1.tflite", "1"), write_version(folder / "2.tflite", **changes))
+    first, second = (store.install(store.read_candidate(path), "kim") for path in files)
+    store.activate(first, "kim")
+    store.save_shadow(
+        ShadowRecord(name=second.name, version=second.version, sha256=second.sha256, by="kim")
+    )
+    return store.folder
