@@ -31,7 +31,7 @@ from edge.pipeline import (
     choose_camera,
     image_profiles,
 )
-from edge.plant import PlantInterface, ProbationWatch
+from edge.plant import PlantInterface
 from edge.storage import Evidence, HistorySettings, HistoryWriter
 
 log = logging.getLogger(__name__)
@@ -55,6 +55,13 @@ class HttpServer(Protocol):
         ...
 
 
+class ModelVersions(Protocol):
+    """What follows the active versions; `edge.daemon.model_parts.ModelParts` implements it."""
+
+    def look_again(self) -> None:
+        """Other versions may judge. Returns at once."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reconfiguration:
     """Applies a reload to all components. Not thread-safe.
@@ -73,7 +80,7 @@ class Reconfiguration:
     web: HttpServer | None
     supervisor: Supervisor
     status: StationStatus
-    probation: ProbationWatch
+    models: ModelVersions
     clock: Clock
     _stop: StopEvent = field(default_factory=StopEvent)
     _committing: threading.Lock = field(default_factory=threading.Lock)
@@ -122,8 +129,8 @@ class Reconfiguration:
         return free
 
     def announce(self) -> None:
-        """Publishes the new state, and watches the versions that judge now."""
-        self.probation.look_again()
+        """Publishes the new state, and looks at the versions that judge now."""
+        self.models.look_again()
         self.status.announce_reload()
 
     def _prepare(

@@ -21,13 +21,11 @@ def add_model_commands(commands: "Commands", config: argparse.ArgumentParser) ->
     install = inner.add_parser("install", parents=options, help="check a file and keep it")
     install.add_argument("file", type=Path, metavar="FILE", help="a .tflite file of edge-convert")
     _add_verify(inner.add_parser("verify", parents=options, help="check an installed version"))
-    for name, text in (
-        ("activate", "judge by a version from now on"),
-        ("remove", "delete a version that is not active"),
-    ):
-        inner.add_parser(name, parents=options, help=text).add_argument(
-            "name", metavar="NAME", help=_VERSION
-        )
+    remove = inner.add_parser("remove", parents=options, help="delete a version not active")
+    remove.add_argument("name", metavar="NAME", help=_VERSION)
+    activate = inner.add_parser("activate", parents=options, help="judge by a version from now on")
+    activate.add_argument("name", metavar="NAME", help=_VERSION)
+    activate.add_argument("--now", action="store_true", help="do not wait for models.window")
     _add_shadow(
         inner.add_parser(
             "shadow", parents=options, help="a version judges along, and nothing of it counts"
@@ -84,4 +82,4 @@ def run_model_command(arguments: argparse.Namespace) -> int:
         case "rollback":
             return models.rollback(path, arguments.name, as_json=as_json)
         case _:
-            return models.activate(path, arguments.name, as_json=as_json)
+            return models.activate(path, arguments.name, now=arguments.now, as_json=as_json)

@@ -109,10 +109,10 @@ def remove(config_path: Path, name: str, *, as_json: bool) -> int:
     return _say(version, as_json, "removed")
 
 
-def activate(config_path: Path, name: str, *, as_json: bool) -> int:
-    """Judges by a version from now on."""
+def activate(config_path: Path, name: str, *, now: bool, as_json: bool) -> int:
+    """Judges by a version from now on, or when the window is open."""
     models, running = _open(load_config(config_path))
-    request = read_request(SwitchRequest, {"version": name, "by": user()})
+    request = read_request(SwitchRequest, {"version": name, "by": user(), "now": now})
     return _say_switched(models.activate(request), as_json, running=running)
 
 
@@ -171,13 +171,16 @@ def _say_switched(done: Switched, as_json: bool, *, running: bool) -> int:
         write_output(to_json(done.to_dict()).decode() + "\n")
         return EXIT_DONE
     after, before = done.after, done.before
-    if not done.changed:
+    if done.waits is not None:
+        text = f"waits for {done.waits}; --now switches at once"
+    elif not done.changed:
         text = "is active already"
     elif not done.judges:
         text = "is active; model.path in config.yaml does not name it, so nothing judges by it"
     else:
         text = "judges from now on" if running else "is active; it judges when the daemon runs"
-    was = f" (before: {before.title})" if before is not None and done.changed else ""
+    shows = before is not None and done.changed and done.waits is None
+    was = f" (before: {before.title})" if shows and before is not None else ""
     write_output(one_line(f"{after.title} ({after.sha256[:_SHOWN]}): {text}{was}") + "\n")
     return EXIT_DONE
 
@@ -185,6 +188,8 @@ def _say_switched(done: Switched, as_json: bool, *, running: bool) -> int:
 def _lines(listing: ModelListing) -> list[str]:
     """A line a version; `*`: active, `-`: the one that `rollback` activates."""
     along = [] if listing.shadow is None else ["", *listing.shadow.lines()]
+    if (waiting := listing.waiting) is not None:
+        along += ["", f"{waiting.title} waits for {listing.waits_for or 'its turn'}"]
     if not listing.names:
         return ["no version is installed; next: edge-inspect models install FILE"]
     lines = [f"  {'version':<32} {'sha256':<{_SHOWN}} {'signed by':<16} counter installed"]

@@ -14,6 +14,7 @@ from edge.config.schema import (
     ModelsConfig,
     TrustConfig,
     WebConfig,
+    WindowConfig,
 )
 from edge.config.trigger import AlarmConfig, TriggerConfig
 from edge.core.redaction import mask_credentials
@@ -34,6 +35,7 @@ __all__ = [
     "TriggerConfig",
     "TrustConfig",
     "WebConfig",
+    "WindowConfig",
     "diff_configs",
     "for_recipe",
     "key_position",

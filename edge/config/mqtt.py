@@ -17,7 +17,7 @@ TopicPrefix = Annotated[
     Pattern(r"[^+#/$\x00-\x1f][^+#/\x00-\x1f]*(/[^+#/\x00-\x1f]+)*", TOPIC_RULE),
     AfterValidator(typed),
 ]
-ChangingRequest = Literal["reload", "label", "recipe"]
+ChangingRequest = Literal["reload", "label", "recipe", "models"]
 Port = Annotated[int, Field(ge=1, le=65535)]
 WebSocketPath = Annotated[
     str, Field(max_length=256), Pattern(r"/[\x21-\x7e]*", "begin with / and hold no space")

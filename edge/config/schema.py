@@ -72,6 +72,15 @@ def _check_source(source: str, info: ValidationInfo) -> str:
     return f"{kind}:{folder / rest}" if kind in _ITEM_KINDS and folder is not None else source
 
 
+DaySpan = Annotated[
+    str,
+    Pattern(
+        r"([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-3]):[0-5]\d",
+        "be two times of the day, such as 22:00-05:30",
+    ),
+]
+
+
 def _optional(*keys: str) -> ConfigDict:
     """For editors: these keys may be absent, because the loader fills them in."""
 
@@ -117,6 +126,19 @@ class ProbationConfig(Model):
     false_returns: Annotated[float, Field(gt=0, le=0.2)] = 0.01
 
 
+class WindowConfig(Model):
+    """`models.window`: when an activation may take place. Each key that is set must hold.
+
+    - `idle_s`: no part for so many seconds.
+    - `times`: of the day, local time, as `HH:MM-HH:MM`; one may pass midnight.
+    - `permit`: the plant has given a permit, which it does by `request/models`.
+    """
+
+    idle_s: Annotated[float, Field(gt=0, le=86_400)] | None = None
+    times: Annotated[Items[DaySpan], Field(max_length=24)] = ()
+    permit: bool = False
+
+
 class ModelsConfig(Model):
     """The model store: versions that commands install and activate.
 
@@ -129,6 +151,7 @@ class ModelsConfig(Model):
     keys: Annotated[Items[ReadableFile], Field(max_length=2)] = ()
     max_mb: Annotated[float, Field(ge=1, le=1_000_000)] = 1024.0
     probation: ProbationConfig = ProbationConfig()
+    window: WindowConfig = WindowConfig()
 
 
 class TrustConfig(Model):

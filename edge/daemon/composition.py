@@ -18,8 +18,8 @@ from edge.core.systemd import SystemdNotifier
 from edge.core.text import one_line
 from edge.core.threads import WATCH
 from edge.core.verdict import Verdict
+from edge.daemon.model_parts import ModelParts
 from edge.inspection import Inspector
-from edge.models import open_store
 from edge.monitoring import (
     Components,
     Health,
@@ -43,9 +43,7 @@ from edge.pipeline import (
 )
 from edge.plant import (
     DailyEstimate,
-    ModelsService,
     PlantInterface,
-    ProbationWatch,
     RecipeChanges,
     RecipeRequests,
     RecipeStatus,
@@ -53,7 +51,6 @@ from edge.plant import (
     RecordsService,
     Reloader,
     ReloadQueue,
-    Shadow,
     SnapshotRequests,
     TriggerRequests,
     VerdictDelivery,
@@ -135,9 +132,8 @@ class Composition:
         self.labels = Labels.beside(config.outbox.path)
         self.evidence = Evidence(config.archive, self.clock, self.labels)
         records = self._build_records(config)
-        self.shadow = Shadow(lambda: self._reload_state.config, self.clock, self._has_backlog)
         self.models = self._build_models(config)
-        self.local_socket = self._build_local_socket(config, records, self.models)
+        self.local_socket = self._build_local_socket(config, records)
         self._estimate = DailyEstimate(records.line_estimate, self.clock)
         self._triggers = TriggerRequests(self._cameras.trackers, self.clock)
         self._snapshots = SnapshotRequests(
@@ -154,8 +150,8 @@ class Composition:
             self.delivery.writer,
             self.evidence,
             self.delivery.pictures,
-            probation=self.probation.count,
-            shadow=self.shadow,
+            probation=self.models.probation.count,
+            shadow=self.models.shadow,
         )
         self.pipeline = self._build_pipeline(config, open_camera)
         undo.callback(self.pipeline.stop_accepting)
@@ -259,38 +255,39 @@ class Composition:
             skipped_samples=lambda: self.evidence.counts.skipped_samples,
         )
 
-    def _build_models(self, config: Config) -> ModelsService:
-        open_store(config).clean()
-        self.probation = ProbationWatch(
+    def _build_models(self, config: Config) -> ModelParts:
+        return ModelParts(
             lambda: self._reload_state.config,
+            self.clock,
             HistoryReader(history_path(config.outbox.path), self.history.report_damage),
-        )
-        return ModelsService(
-            lambda: self._reload_state.config,
             take_over=self.reload_queue.wait_for_reload,
             running=lambda: self._model.inspector.identity.sha256,
             note=self._note_switch,
-            shadow=self.shadow,
+            has_backlog=self._has_backlog,
+            idle_s=self._idle_s,
+            announce=self.delivery.publisher.announce,
         )
 
     def _has_backlog(self) -> bool:
         """Of the pipeline, which is built after the shadow: it hands its verdicts to it."""
         return self.pipeline.workers.has_backlog
 
+    def _idle_s(self) -> float:
+        """Of the delivery of verdicts, which is built after the window."""
+        return self._sink.idle_s()
+
     def _note_switch(self, by: str, before: str, after: str, name: str) -> None:
         log.info("model: %s → %s (asked by %s)", *map(one_line, (before, after, by)))
         self._journal.add("model", by, before, after, name)
 
-    def _build_local_socket(
-        self, config: Config, records: RecordsService, models: ModelsService
-    ) -> LocalSocket:
+    def _build_local_socket(self, config: Config, records: RecordsService) -> LocalSocket:
         path = LocalSocket.place(config.outbox.path, os.environ.get("RUNTIME_DIRECTORY"))
         return LocalSocket(
             path,
             records,
             config.outbox.path,
             self.clock,
-            models=models,
+            models=self.models.service,
             choose_recipe=self._recipe_requests.handle,
         )
 
@@ -299,6 +296,7 @@ class Composition:
             {
                 "trigger": self._triggers.handle,
                 "recipe": self._recipe_requests.handle,
+                "models": self.models.requests.handle,
                 "snapshot": self._snapshots.handle,
                 "reload": self.reload_queue.handle,
                 "history": self.record_requests.history,
@@ -358,7 +356,7 @@ class Composition:
             self.local_socket,
             self._estimate,
             RecipeStatus(self._selection, self._model, self.current_recipes, self._journal),
-            self.probation,
+            self.models.probation,
         )
 
     def _build_health(self, config: Config, components: Components) -> Health:
@@ -417,7 +415,7 @@ class Composition:
             web=self.web,
             supervisor=self.supervisor,
             status=self._status,
-            probation=self.probation,
+            models=self.models,
             clock=self.clock,
         )
 

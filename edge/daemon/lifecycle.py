@@ -69,13 +69,11 @@ class Daemon:
         )
         threads["records"] = start_thread("records", parts.record_requests.run, vital=False)
         threads["reload"] = start_thread("reload", parts.reloader.run)
-        threads["shadow"] = start_thread("shadow", parts.shadow.run, vital=False)
         threads["recipes"] = start_thread(
             "recipes", partial(parts.recipe_changes.run, parts.pipeline.load_recipe), vital=False
         )
-        threads["probation"] = start_thread(
-            "probation", partial(parts.probation.run, parts.models.send_back), vital=False
-        )
+        for name, run in parts.models.threads().items():
+            threads[name] = start_thread(name, run, vital=False)
 
     def _shut_down(self, threads: dict[str, threading.Thread]) -> list[str]:
         """Stops in the direction of the data: capture, inspection, outbox, publisher. Returns the
@@ -96,8 +94,7 @@ class Daemon:
             parts.web.close()
         parts.local_socket.close()
         parts.recipe_changes.close()
-        parts.probation.close()
-        parts.shadow.close()
+        parts.models.close()
         parts.history.close()
         parts.evidence.close()
         parts.plant.release()
@@ -110,7 +107,7 @@ class Daemon:
             threads["reload"].join(_RELOAD_S)
         parts.local_socket.join(_JOIN_S)
         parts.evidence.join(_JOIN_S)
-        for name in ("history", "recipes", "probation", "shadow"):
+        for name in ("history", "recipes", *parts.models.threads()):
             if name in threads:
                 threads[name].join(_JOIN_S)
         parts.delivery.close()

@@ -3,7 +3,7 @@
 from edge.models.candidate import Candidate
 from edge.models.configured import configs_judging_by, model_path, open_store, read_model
 from edge.models.probation import Difference, Probation
-from edge.models.records import NameRecord, ProbationRecord, ShadowRecord, Version
+from edge.models.records import NameRecord, ProbationRecord, ShadowRecord, Version, WaitingRecord
 from edge.models.signature import PublicKey, Signed, read_public_key, verify
 from edge.models.store import ModelStore, Switch
 
@@ -19,6 +19,7 @@ __all__ = [
     "Signed",
     "Switch",
     "Version",
+    "WaitingRecord",
     "configs_judging_by",
     "model_path",
     "open_store",

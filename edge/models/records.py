@@ -119,6 +119,24 @@ class ShadowRecord(_Stored):
         return one_line(f"{self.name}@{self.version}")
 
 
+class WaitingRecord(_Stored):
+    """An activation that waits for its window, so that a restart goes on. `by`: who asked."""
+
+    schema_: Annotated[Literal["edge-inspect/model-waiting/1"], Field(alias="schema")] = (
+        "edge-inspect/model-waiting/1"
+    )
+    name: ModelName
+    version: str
+    sha256: Sha256
+    at: str
+    by: str
+
+    @property
+    def title(self) -> str:
+        """`name@version`."""
+        return one_line(f"{self.name}@{self.version}")
+
+
 class ProbationRecord(_Stored):
     """The probation of an active version, so that a restart goes on.
 

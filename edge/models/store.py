@@ -4,6 +4,7 @@
     names/<name>.json the active and the previous version of a name
     probation/<name>.json the counts of a new version; only the daemon writes it
     shadow.json       the version that judges along; only the daemon writes it
+    waiting.json      the activation that waits for its window; only the daemon writes it
     staging/          what is being written; it does not count
     lock              held by the one process that changes something
 
@@ -31,6 +32,7 @@ from edge.models.records import (
     ProbationRecord,
     ShadowRecord,
     Version,
+    WaitingRecord,
     is_model_name,
 )
 from edge.models.signature import MAX_BYTES, SUFFIX, PublicKey
@@ -295,21 +297,26 @@ class ModelStore:
     def save_shadow(self, record: ShadowRecord | None) -> None:
         """Without the lock, as `save_probation`. None: no version judges along. Raises
         RefusedError."""
-        try:
-            if record is None:
-                self._shadow.unlink(missing_ok=True)
-            else:
-                files.replace(self._shadow, record.data())
-        except OSError as error:
-            raise RefusedError(
-                f"{self._shadow}: cannot be written ({error.strerror}); make room, or check the "
-                "folder's owner (docs/models.md)"
-            ) from error
+        _save(self._shadow, record)
+
+    def waiting(self) -> WaitingRecord | None:
+        """The activation that waits for its window; None: none, or its file is damaged."""
+        with contextlib.suppress(FileNotFoundError, RefusedError):
+            return WaitingRecord.load(self._waiting)
+        return None
+
+    def save_waiting(self, record: WaitingRecord | None) -> None:
+        """As `save_shadow`."""
+        _save(self._waiting, record)
 
     def clean(self) -> None:
         """Deletes what a killed process left. Raises nothing: another process may be at work."""
         with contextlib.suppress(RefusedError), self._changing("cleaned", create=False):
             pass
+
+    @property
+    def _waiting(self) -> Path:
+        return self.folder / "waiting.json"
 
     @property
     def _slots(self) -> Path:
@@ -460,3 +467,17 @@ def signature_beside(path: Path) -> bytes | None:
         return None
     except OSError as error:
         raise RefusedError(f"{beside}: cannot be read ({error.strerror}); copy it again") from error
+
+
+def _save(path: Path, record: ShadowRecord | WaitingRecord | None) -> None:
+    """None: deletes the file. Raises RefusedError."""
+    try:
+        if record is None:
+            path.unlink(missing_ok=True)
+        else:
+            files.replace(path, record.data())
+    except OSError as error:
+        raise RefusedError(
+            f"{path}: cannot be written ({error.strerror}); make room, or check the folder's owner "
+            "(docs/models.md)"
+        ) from error

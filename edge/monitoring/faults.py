@@ -43,6 +43,7 @@ THREADS = {
     "estimate": "the estimate in health is not updated",
     "history": "verdicts are not remembered",
     "inspection": "the pictures of its cameras are not judged",
+    "models": "the request `models` is not answered, and a switch that waits does not come",
     "mqtt": "its connection to the broker ends and is opened again",
     "outbox": "verdicts are not written to the disk",
     "outputs": "the wires do not follow the verdicts",

@@ -3,16 +3,17 @@
 from edge.plant.daily_estimate import DailyEstimate
 from edge.plant.export_formats import EXPORT_FORMATS, ExportFormat, picture_target, text_files
 from edge.plant.export_plan import ExportChoice, ExportPicture, ExportPlan, plan_export
-from edge.plant.models import (
+from edge.plant.model_requests import ModelRequests
+from edge.plant.model_values import (
     ModelListing,
     Models,
-    ModelsService,
     NamedVersions,
     RollbackRequest,
     ShadowRequest,
     Switched,
     SwitchRequest,
 )
+from edge.plant.models import ModelsService
 from edge.plant.plant import PlantInterface, VerdictDelivery
 from edge.plant.probation_watch import ProbationWatch
 from edge.plant.recipe_changes import RecipeChanges
@@ -37,6 +38,7 @@ from edge.plant.reload_requests import Reloader, ReloadQueue
 from edge.plant.shadow import Shadow
 from edge.plant.shadow_report import ShadowReport
 from edge.plant.snapshot_requests import SnapshotRequests
+from edge.plant.switch_window import SwitchWindow
 from edge.plant.trigger_requests import TriggerRequests
 
 __all__ = [
@@ -50,6 +52,7 @@ __all__ = [
     "LabelReply",
     "LabelRequest",
     "ModelListing",
+    "ModelRequests",
     "Models",
     "ModelsService",
     "NamedVersions",
@@ -72,6 +75,7 @@ __all__ = [
     "ShadowRequest",
     "SnapshotRequests",
     "SwitchRequest",
+    "SwitchWindow",
     "Switched",
     "TriggerRequests",
     "UndoRequest",

@@ -4,104 +4,39 @@ Installing and removing change nothing that judges. Activating switches the stor
 then makes the daemon take it over; when it refuses, the record is put back.
 """
 
+import logging
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Protocol
-
-from pydantic import Field
 
 from edge.config import Config, names_model
 from edge.core.errors import EdgeInspectError, RefusedError
-from edge.core.record import Items, Model
+from edge.core.messages import rfc3339
 from edge.inspection import ModelFile, load_inspector
 from edge.models import (
     ModelStore,
-    NameRecord,
     ProbationRecord,
     Switch,
     Version,
+    WaitingRecord,
     configs_judging_by,
     open_store,
 )
 from edge.pipeline import build_inspector, check_views
+from edge.plant.model_values import (
+    ModelListing,
+    NamedVersions,
+    RollbackRequest,
+    ShadowRequest,
+    Switched,
+    SwitchRequest,
+)
 from edge.plant.shadow import Shadow
 from edge.plant.shadow_report import ShadowReport
+from edge.plant.switch_window import SwitchWindow
 
-Name = Annotated[str, Field(min_length=1, max_length=300)]
-By = Annotated[str, Field(min_length=1, max_length=100)]
-
-
-class SwitchRequest(Model):
-    """`activate`. `version`: name@version, or digits of its SHA-256."""
-
-    version: Name
-    by: By
-
-
-class RollbackRequest(Model):
-    """`rollback`. `name`: of the model; None: the one that config.yaml names."""
-
-    name: Name | None = None
-    by: By
-
-
-class ShadowRequest(Model):
-    """`shadow`. `version`: the one that judges along; None: none from now on."""
-
-    version: Name | None = None
-    by: By
-
-
-class Switched(Model):
-    """What a switch did. `before`: None when no version was active. `judges`: whether config.yaml
-    or one of its recipes names this model, so that the daemon judges by `after` now, or from its
-    next start."""
-
-    before: Version | None
-    after: Version
-    judges: bool
-
-    @property
-    def changed(self) -> bool:
-        return self.before is None or self.before.sha256 != self.after.sha256
-
-
-class NamedVersions(Model):
-    """The versions of a name, and its last probation."""
-
-    record: NameRecord
-    versions: Items[Version]
-    probation: ProbationRecord | None = None
-
-
-class ModelListing(Model):
-    """All versions. `running`: the SHA-256 of the model that the daemon judges by; None: none
-    runs. `shadow`: the version that judges along."""
-
-    names: Items[NamedVersions]
-    running: str | None = None
-    shadow: ShadowReport | None = None
-
-
-class Models(Protocol):
-    """The commands that a running daemon takes part in. All raise EdgeInspectError."""
-
-    def listing(self) -> ModelListing:
-        """All versions."""
-        ...
-
-    def activate(self, request: SwitchRequest) -> Switched:
-        """Makes a version the active one of its name."""
-        ...
-
-    def rollback(self, request: RollbackRequest) -> Switched:
-        """Activates the version that was active before."""
-        ...
-
-    def shadow(self, request: ShadowRequest) -> ShadowReport:
-        """Begins or ends that a version judges along. Returns the figures so far."""
-        ...
+log = logging.getLogger(__name__)
 
 
 class ModelsService:
@@ -115,6 +50,7 @@ class ModelsService:
         running: Callable[[], str | None] = lambda: None,
         note: Callable[[str, str, str, str], None] = lambda _by, _before, _after, _name: None,
         shadow: Shadow | None = None,
+        window: SwitchWindow | None = None,
     ) -> None:
         """
         config     the running one; a reload changes it
@@ -122,7 +58,10 @@ class ModelsService:
         running    the SHA-256 of the model that judges
         note       enters a change into the journal: who asked, before, after, the model's name
         shadow     of the running daemon; None: none runs
+        window     when a version may begin to judge; None: always
         """
+        self._window = window
+        self.waits = window is not None and open_store(config()).waiting() is not None
         self._shadow = shadow
         self._config, self._take_over = config, take_over
         self._running, self._note = running, note
@@ -140,8 +79,16 @@ class ModelsService:
             )
             for name in dict.fromkeys(one.name for one in versions)
         ]
-        shadow = None if self._shadow is None else self._shadow.report()
-        return ModelListing(names=tuple(named), running=self._running(), shadow=shadow)
+        waiting = None if self._window is None else store.waiting()
+        return ModelListing(
+            names=tuple(named),
+            running=self._running(),
+            shadow=None if self._shadow is None else self._shadow.report(),
+            waiting=waiting,
+            waits_for=None
+            if waiting is None or self._window is None
+            else self._window.why_closed(),
+        )
 
     def install(self, path: Path, by: str) -> Version:
         """Checks a model file, and makes it a version of the store."""
@@ -165,15 +112,66 @@ class ModelsService:
         return version
 
     def activate(self, request: SwitchRequest) -> Switched:
-        """Makes a version the active one of its name."""
+        """Makes a version the active one of its name, now or when the window is open."""
         with self._switching:
             version = self.verify(request.version)
             store = self._store()
+            closed = None if request.now else self._why_closed()
+            if closed is not None:
+                return self._wait(store, version, request.by, closed)
+            self._stop_waiting(store)
             return self._taken_over(store, store.activate(version, request.by), request.by)
+
+    def switch_waiting(self) -> None:
+        """Carries out the activation that waits, once its window is open. One that is refused then
+        is given up: the log and the journal say why."""
+        if not self.waits or self._why_closed() is not None:
+            return
+        with self._switching:
+            store = self._store()
+            waiting = store.waiting()
+            self._stop_waiting(store)
+            if waiting is None:
+                return
+            try:
+                version = self.verify(waiting.sha256)
+                self._taken_over(store, store.activate(version, waiting.by), waiting.by)
+            except EdgeInspectError as error:
+                log.error(
+                    "models: %s waited for its window, and is refused: %s", waiting.title, error
+                )
+                refused = f"{waiting.title}: refused ({error})"
+                self._note(waiting.by, refused, refused, waiting.name)
+
+    def _wait(self, store: ModelStore, version: Version, by: str, closed: str) -> Switched:
+        store.save_waiting(
+            WaitingRecord(
+                name=version.name,
+                version=version.version,
+                sha256=version.sha256,
+                at=rfc3339(time.time()),
+                by=by,
+            )
+        )
+        self.waits = True
+        return Switched(
+            before=store.version_of(store.record(version.name)),
+            after=version,
+            judges=bool(configs_judging_by(self._config(), version.name)),
+            waits=closed,
+        )
+
+    def _stop_waiting(self, store: ModelStore) -> None:
+        store.save_waiting(None)
+        self.waits = False
+
+    def _why_closed(self) -> str | None:
+        return None if self._window is None else self._window.why_closed()
 
     def rollback(self, request: RollbackRequest) -> Switched:
         """Activates the version that was active before."""
         with self._switching:
+            self._stop_waiting(self._store())
             return self._rolled_back(request.name or self._configured_name(), request.by)
 
     def send_back(self, probation: ProbationRecord) -> Switched | None:

@@ -166,7 +166,12 @@ class VerdictDelivery:
         self._plant, self._writer = plant, writer
         self._evidence, self._pictures = evidence, pictures
         self._tick, self._probation = tick, probation
+        self._last = tick()
         self._failed: dict[str, tuple[float, str]] = {}
+
+    def idle_s(self) -> float:
+        """Seconds since the last verdict, or since the start."""
+        return self._tick() - self._last
 
     def deliver(self, verdict: Verdict) -> None:
         """Signals a verdict, stores it, and counts it for the alarm.
@@ -175,6 +180,7 @@ class VerdictDelivery:
         """
         self._attempt("the wires", lambda: self._plant.signal(verdict))
         self._writer.submit(verdict)
+        self._last = self._tick()
         self._attempt("the alarm", lambda: self._plant.count(verdict))
         self._attempt("the probation", lambda: self._probation(verdict))
 

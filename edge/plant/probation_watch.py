@@ -25,11 +25,12 @@ from edge.models import (
     ProbationRecord,
     open_store,
 )
-from edge.plant.past_rates import PastRates, PastVerdicts, is_slow, rates_of
+from edge.plant.past_rates import PAST_PARTS, PastRates, PastVerdicts, is_slow, rates_of
 
 log = logging.getLogger(__name__)
 
 _SAVE_S = 1.0
+_HISTORY_S = 6.0  # history writes every five seconds
 _RETRY_S = 60.0  # after a version that should go back could not
 
 SendBack = Callable[[ProbationRecord], object]
@@ -82,6 +83,7 @@ class ProbationWatch:
         self._lock = threading.Lock()
         self._running: dict[str, _Running] = {}  # by SHA-256
         self._returns = _Returns()
+        self._awaited: dict[str, float] = {}  # history, by the time of the switch: until when
         self._work: queue.SimpleQueue[_Look | _Return | None] = queue.SimpleQueue()
 
     @property
@@ -132,6 +134,8 @@ class ProbationWatch:
                 work = self._work.get(timeout=self._patience())
             except queue.Empty:
                 self._save()
+                if self._awaited:
+                    self._look()
                 self._retry(send_back)
                 continue
             if work is None:
@@ -146,13 +150,17 @@ class ProbationWatch:
         with self._lock:
             unsaved = any(one.probation.seen != one.saved for one in self._running.values())
             waits = [due - self._tick() for due in self._returns.due.values()]
-        return max(0.0, min([_SAVE_S, *waits])) if unsaved or self._running or waits else None
+        if not (unsaved or self._running or waits or self._awaited):
+            return None
+        return max(0.0, min([_SAVE_S, *waits]))
 
     def _look(self) -> None:
         """Begins, resumes or drops the probations of all active versions."""
         self._save()
         found = [self._look_at(name) for name in _judging(self._config())]
         records = {one.sha256: one for one in found if one is not None}
+        oldest = self._tick() - _HISTORY_S  # a switch that was taken back is not looked at again
+        self._awaited = {at: due for at, due in self._awaited.items() if due > oldest}
         with self._lock:
             going_on = {
                 sha256: one
@@ -205,13 +213,15 @@ class ProbationWatch:
         settings = self._config().models.probation
         if not settings.parts or active.active is None or active.previous is None:
             return None
+        past = PastRates.of(self._past, active.previous)
+        if past.parts < PAST_PARTS and self._is_awaited(active.at):
+            return None
         if not self._config().history.max_mb:
             log.warning(
                 "probation: %s: history is off, so there is nothing to compare the new version "
                 "with; set history.max_mb",
                 active.name,
             )
-        past = PastRates.of(self._past, active.previous)
         record = ProbationRecord(
             name=active.name,
             sha256=active.active,
@@ -224,6 +234,13 @@ class ProbationWatch:
         )
         store.save_probation(record)
         return record
+
+    def _is_awaited(self, at: str) -> bool:
+        """Whether history may still get verdicts of the version before a switch."""
+        if self._tick() < self._awaited.setdefault(at, self._tick() + _HISTORY_S):
+            return True
+        del self._awaited[at]
+        return False
 
     def _finish(self, record: ProbationRecord, send_back: SendBack) -> None:
         """Writes a decided probation down, and does what it says."""

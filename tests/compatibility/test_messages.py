@@ -18,6 +18,7 @@ ADDED = {
     ".health": {"failures", "history", "archive", "estimate"},
     ".health.cameras.top": {"recipe"},
     ".info": {"recipes"},
+    ".info.model": {"signed_by"},
     ".cameras.files": {"recipe"},
     ".cameras.gone": {"recipe"},
     ".result[]": {"recipe"},

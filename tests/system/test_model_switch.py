@@ -11,7 +11,9 @@ import pytest
 
 from edge.core.errors import EXIT_DONE, EXIT_NO
 from tests.support.model_versions import write_version
-from tests.support.plant import Daemon, Plant, draw_many
+from tests.support.plant import BASE, Daemon, Plant, draw_many
+from tests.support.schemas import validator
+from tests.support.waiting import wait_until
 from tests.system.conftest import MakeDaemon
 
 pytestmark = [pytest.mark.broker, pytest.mark.inference]
@@ -50,7 +52,11 @@ def daemon(make_daemon: MakeDaemon, tmp_path: Path) -> Daemon:
         f"replay:{tmp_path / 'parts'}",
         rate=50,
         loop=1000,
-        sections={"model": {"path": "redness"}, "models": {"path": str(tmp_path / "versions")}},
+        sections={
+            "model": {"path": "redness"},
+            "models": {"path": str(tmp_path / "versions"), "probation": {"parts": 0}},
+        },
+        mqtt={"allow_requests": ["models"]},
     )
     Models(made).install("1")
     assert "it judges when the daemon runs" in Models(made).run("activate", "redness@1")
@@ -122,3 +128,36 @@ from edge.cli.models import ModelsClient
 from edge.plant import SwitchRequest
 ModelsClient(Path(sys.argv[1])).activate(SwitchRequest(version="redness@2", by="kim"))
 """
+
+
+def test_a_bad_version_goes_back_by_itself(daemon: Daemon, plant: Plant) -> None:
+    """By request, over MQTT, with the event and the fault; no verdict is missing."""
+    models = Models(daemon)
+    text = daemon.config.read_text(encoding="utf-8")
+    daemon.config.write_text(text.replace("parts: 0", "parts: 100"), encoding="utf-8")
+    daemon.start()
+    plant.wait_for_results(150)
+    models.install("2", reject_at=0.01, review_from=0.005)
+    plant.publish(
+        f"{BASE}/request/models",
+        json.dumps({"transaction": "t-1", "action": "activate", "version": "redness@2"}).encode(),
+    )
+    wait_until(lambda: plant.bodies("response/models"), "an answer")
+    (answer,) = plant.bodies("response/models")
+    validator("response").validate(answer)
+    assert answer["data"]["after"]["version"] == "2"
+    wait_until(lambda: len(plant.bodies("event")) == 2, "the version goes back")
+    forth, back = plant.bodies("event")
+    assert (forth["by"], forth["subject"]) == ("mqtt: t-1", "redness")
+    assert back["by"].startswith("probation: ")
+    assert back["after"].startswith("redness@1 (")
+    wait_until(
+        lambda: any(
+            "redness@2 was sent back" in one for one in plant.bodies("health")[-1]["faults"]
+        )
+    )
+    assert "sent back" in models.run("list")
+    state = plant.bodies("models")[-1]
+    validator("models").validate(state)
+    results = plant.wait_for_results(daemon.last_seq() + 10)
+    assert sorted(results) == list(range(1, len(results) + 1))

@@ -42,9 +42,10 @@ def values_for(folder: Path, mqtt: dict[str, Any], web: int) -> dict[str, Any]:
             {"id": "files", "source": f"replay:{folder / 'parts'}", "rate": 5, "loop": 100_000},
         ],
         "decision": {"deadline_ms": 60_000, "outputs": {"alive": 6}},
-        "mqtt": {**mqtt, "snapshots": {"send": ["fail"]}},
+        "mqtt": {**mqtt, "snapshots": {"send": ["fail"]}, "allow_requests": ["reload", "recipe"]},
         "archive": {"enabled": True, "path": str(folder / "kept"), "keep": ["fail", "pass"]},
         "outbox": {"path": str(folder / "state" / "outbox.db")},
+        "recipes": [{"number": 7, "name": "cap-blue"}],
         "web": {"enabled": True, "port": web},
         "health": {"interval_s": 5},
     }
@@ -78,6 +79,15 @@ class Box:
             body = json.dumps({"transaction": str(time.monotonic()), "camera": "top"}).encode()
             self.plant.publish(f"{BASE}/request/snapshot", body)
             self.plant.publish(f"{BASE}/request/history", body)
+        for camera in ("top", "timed", "files"):
+            self._choose(camera)
+
+    def _choose(self, camera: str) -> None:
+        """Without waiting for the answer, which a dead thread would not give."""
+        body = json.dumps({"camera": camera, "recipe": 7}).encode()
+        request = urllib.request.Request(f"http://127.0.0.1:{self.web}/recipe", body)
+        with contextlib.suppress(OSError):
+            urllib.request.urlopen(request, timeout=0.2).close()
 
     def kill(self, name: str) -> float:
         """Kills a thread. Returns the seconds until `health` over MQTT names it."""

@@ -1,5 +1,6 @@
 """The watch over a new version: what it counts, when it sends it back, what a restart remembers."""
 
+import itertools
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -39,7 +40,9 @@ class WatchedBox(BoxWithModels):
 
     def new_watch(self) -> ProbationWatch:
         """As after a restart."""
-        return ProbationWatch(self.config, self.records.history)
+        return ProbationWatch(
+            self.config, self.records.history, tick=itertools.count(0.0, 2.0).__next__
+        )
 
     def judged_before(self, outcome: Outcome, count: int) -> None:
         """Verdicts of redness@1, as history has them."""
