@@ -118,8 +118,8 @@ def survives_power_cuts(box: Box) -> str:
     assert not left, left
     assert not plant.lost(box.root), plant.lost(box.root)
     return (
-        f"{_CUTS} cuts within {_LONGEST * usual_s:.1f} s of the command: {ended['asked']} times the "
-        f"version that was asked, {ended['before']} times the one before; verdicts lost: 0"
+        f"{_CUTS} cuts within {_LONGEST * usual_s:.1f} s of the command: {ended['asked']} times "
+        f"the version that was asked, {ended['before']} times the one before; verdicts lost: 0"
     )
 
 
