@@ -4,6 +4,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edge.core.threads import run_when_idle
+
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 
@@ -62,6 +64,11 @@ def _add_shadow(shadow: argparse.ArgumentParser) -> None:
 
 def run_model_command(arguments: argparse.Namespace) -> int:
     """Runs one of them. Returns the exit code."""
+    with_pictures = arguments.what == "verify" and (
+        arguments.pictures is not None or arguments.contact_sheet is not None
+    )
+    if with_pictures:
+        run_when_idle()  # before the libraries and models are loaded
     from edge.cli import models
 
     path, as_json = arguments.config, arguments.json
@@ -71,7 +78,7 @@ def run_model_command(arguments: argparse.Namespace) -> int:
         case "install":
             return models.install(path, arguments.file, as_json=as_json)
         case "verify":
-            if arguments.pictures is None and arguments.contact_sheet is None:
+            if not with_pictures:
                 return models.verify(path, arguments.name, as_json=as_json)
             count, sheet = arguments.pictures, arguments.contact_sheet
             return models.verify_on_pictures(path, arguments.name, count, sheet, as_json=as_json)

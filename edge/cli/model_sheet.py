@@ -2,7 +2,7 @@
 
 Labels that people gave are the truth: the sheet says how many known defects the candidate would
 pass, and how many good parts it would fail, beside those of the version that judges now. It runs in
-the command's process at the lowest priority, on one thread.
+the command's process, on one thread and while nothing else needs the processor.
 """
 
 import time
@@ -24,7 +24,6 @@ from edge.cli.rejudge_comparison import (
 from edge.config import Config
 from edge.core.errors import EdgeInspectError
 from edge.core.text import escape
-from edge.core.threads import yield_processor
 from edge.core.validation import ValidationError
 from edge.core.verdict import Outcome
 from edge.inspection import Inspector, ModelFile
@@ -135,10 +134,7 @@ class ModelSheet:
 def judge_own_pictures(config: Config, version: Version, count: int) -> tuple[ModelSheet, str]:
     """Judges the newest `count` kept pictures that a model of this name judges. Returns the sheet,
     and what the candidate was compared with. Raises EdgeInspectError.
-
-    The calling thread stays at the lowest priority.
     """
-    yield_processor()
     began = time.monotonic()
     store = open_store(config)
     active = store.version_of(store.record(version.name))

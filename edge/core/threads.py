@@ -172,6 +172,15 @@ def yield_processor() -> None:
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _LOWEST)
 
 
+def run_when_idle() -> None:
+    """For a process beside the daemon: the calling thread, and those that it starts, also give way
+    at once to any other, which counts its core as free. Not for a thread that shares locks with
+    others: they would wait for it. Raises nothing; cannot be taken back."""
+    yield_processor()
+    with contextlib.suppress(OSError):
+        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+
+
 class CopyOnWriteDict(MutableMapping[str, T]):
     """A dictionary that threads may read and iterate over without a lock.
 

@@ -51,7 +51,7 @@ MODELS = [
     ),
     Breakage(
         "the sheet of own pictures runs at the daemon's priority",
-        Edit("edge.cli.model_sheet:judge_own_pictures", "yield_processor()", "None"),
+        Edit("edge.cli.model_commands:run_model_command", "run_when_idle()", "None"),
         "tests/edge/cli/test_model_sheet.py",
     ),
     Breakage(

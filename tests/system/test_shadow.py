@@ -33,6 +33,7 @@ def test_shadow(make_daemon: MakeDaemon, plant: Plant, tmp_path: Path) -> None:
         return found
 
     daemon.start()
+    plant.wait_for_results(10)
     wait_until(lambda: (shadow() or {"judged": 0})["judged"] > 100, "a hundred parts")
     found = shadow()
     assert found is not None
@@ -46,7 +47,9 @@ def test_shadow(make_daemon: MakeDaemon, plant: Plant, tmp_path: Path) -> None:
     assert "no version judges along" in models.run("shadow", "--stop", code=1)
     assert "redness@2" in models.run("shadow", "redness@2")
     assert daemon.stop() == 0
+    before = daemon.last_seq()
     daemon.start()
+    plant.wait_for_results(before + 5)
     wait_until(lambda: (shadow() or {"judged": 0})["judged"] > 10, "parts after the restart")
     results = plant.wait_for_results(daemon.last_seq())
     assert {one["model"]["version"] for one in results.values()} == {"1"}

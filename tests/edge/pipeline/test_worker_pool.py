@@ -224,3 +224,15 @@ def test_frames_that_were_replaced_are_counted_by_camera(pools: Any) -> None:
         for seq in range(3 if name == "a" else 1):
             mailbox.offer(frame(seq + 1, camera=name))
     assert [pool.workers.replaced(name) for name in ("a", "b", "c")] == [2, 0, 0]
+
+
+def test_frames_that_wait_for_any_worker_are_a_backlog(pools: Any) -> None:
+    """Until the last one is taken."""
+    pool = pools(2)
+    first, second = (pool.workers.assign(name).mailbox for name in ("a", "b"))
+    assert not pool.workers.has_backlog
+    second.offer(frame(1, camera="b"))
+    assert pool.workers.has_backlog
+    assert not first.has_work
+    assert second.take(0) is not None
+    assert not pool.workers.has_backlog

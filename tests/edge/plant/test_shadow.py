@@ -5,7 +5,8 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
@@ -25,6 +26,7 @@ from edge.plant import (
     ShadowReport,
     ShadowRequest,
     SwitchRequest,
+    VerdictDelivery,
 )
 from tests.support.frames import solid
 from tests.support.model_versions import write_version
@@ -337,3 +339,29 @@ def test_a_damaged_record_is_none(box: Box) -> None:
     assert json.loads(path.read_text())["schema"] == "edge-inspect/model-shadow/1"
     path.write_text("{")
     assert box.new_shadow().report() is None
+
+
+def test_a_shadow_that_fails_costs_no_verdict(box: Box) -> None:
+    """As any accessory. All frames of a part are kept for it, also without an archive."""
+    offered: list[Verdict] = []
+
+    class Failing:
+        wants_all_frames = True
+
+        def offer(self, frames: Sequence[Frame], verdict: Verdict) -> None:
+            assert frames
+            offered.append(verdict)
+            raise ValueError("broken")
+
+    nothing = SimpleNamespace(keep=lambda *_: None, offer=lambda *_: None, archive=None)
+    parts = [cast(Any, nothing)] * 4
+    frame, (verdict,) = box.judged(0)
+    without = VerdictDelivery(*parts)
+    without.keep([frame], verdict)
+    assert not without.keeps_all_frames()
+    delivery = VerdictDelivery(*parts, shadow=Failing())
+    delivery.keep([frame], verdict)
+    assert offered == [verdict]
+    assert delivery.keeps_all_frames()
+    (fault,) = delivery.accessory_faults()
+    assert "the shadow failed" in fault
