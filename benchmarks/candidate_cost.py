@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from benchmarks.evidence_cost import draw_all
+from benchmarks.growth.processes import own_memory
 from edge.core.percentiles import percentile
 from tests.support.kept_pictures import judge_and_keep
 from tests.support.model_versions import install_with_shadow
@@ -82,6 +83,11 @@ class Box:
         text = self.daemon.config.read_text()
         self.daemon.config.write_text(text.replace("- pass\n", "- error\n", 1))
 
+    def memory(self) -> float:
+        """Of the daemon, in MB."""
+        assert self.daemon.process is not None
+        return own_memory(self.daemon.process.pid) / 2**20
+
     def models(self, *arguments: str) -> dict[str, Any]:
         """`edge-inspect models … --json`."""
         command = [sys.executable, "-m", "edge", "models", *arguments, "--json"]
@@ -127,10 +133,15 @@ def shadow(box: Box, rounds: int, seconds: float) -> list[tuple[Turn, Turn]]:
     turns = []
     for _ in range(rounds):
         without, _ = turn(box, "without", partial(time.sleep, seconds))
+        before = box.memory()
         box.models("shadow", "redness@2")
         along, _ = turn(box, "with", partial(time.sleep, seconds))
+        more = box.memory() - before
         report = box.models("shadow", "--stop")
-        print(f"           {report['judged']} judged along, {report['skipped']} skipped")
+        print(
+            f"           {report['judged']} judged along, {report['skipped']} skipped, "
+            f"{more:+.1f} MB"
+        )
         turns.append((without, along))
     return turns
 

@@ -87,7 +87,10 @@ def install_with_shadow(folder: Path, **changes: object) -> Path:
     """A store with redness@1 active, and redness@2 judging along from the next start on. `changes`:
     of redness@2. Returns the store's folder."""
     store = ModelStore(folder / "versions", lambda: (), 1024, time.time)
-    files = (write_version(folder / "1.tflite", "1"), write_version(folder / "2.tflite", **changes))
+    files = (
+        write_version(folder / "1.tflite", "1"),
+        write_version(folder / "2.tflite", "2", **changes),
+    )
     first, second = (store.install(store.read_candidate(path), "kim") for path in files)
     store.activate(first, "kim")
     store.save_shadow(

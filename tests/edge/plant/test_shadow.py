@@ -183,9 +183,12 @@ def test_one_inference_a_region(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert len(verdicts) == 2
     calls: list[object] = []
     before = TFLiteClassifier.__call__
-    monkeypatch.setattr(
-        TFLiteClassifier, "__call__", lambda self, x: (calls.append(x), before(self, x))[1]
-    )
+
+    def counted(self: TFLiteClassifier, picture: Any) -> Any:
+        calls.append(picture)
+        return before(self, picture)
+
+    monkeypatch.setattr(TFLiteClassifier, "__call__", counted)
     box.shadow.offer([frame], verdicts[0])
     box.shadow.run_once()
     box.shadow.offer([frame], verdicts[1])
