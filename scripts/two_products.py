@@ -1,7 +1,7 @@
 """Two products on one line, with the pictures of `make demo`: python -m scripts.two_products
 
 Product 1 are the monocrystalline solar cells of the demo, judged by the demo's model. Product 2 are
-polycrystalline cells, for which this script trains a model of its own (about two minutes, once).
+polycrystalline cells, for which this script trains a model of its own (some minutes, once).
 Cells of both arrive in turns. Before each batch the line asks for its recipe over MQTT, and each
 verdict says by which recipe it was judged. At the end the journal names every change.
 """
