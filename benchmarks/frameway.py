@@ -27,6 +27,7 @@ from edge.core.verdict import Verdict
 from edge.inspection import Inspector, ViewCrop, load_inspector
 from edge.mqtt import DeliveryService
 from edge.pipeline import build_judge, view_of
+from edge.pipeline.judges import Judges
 from edge.pipeline.mailbox import Mailbox
 from edge.pipeline.worker import InspectionWorker
 
@@ -87,7 +88,7 @@ class FrameWay:
         environment = Clock(tick=self._clock.tick)
         self._writer = DeliveryService(config, "session", environment).writer
         judge = build_judge(config, inspector, environment, config.decision.deadline_ms)
-        self._worker = InspectionWorker(Mailbox(), judge, self, environment)
+        self._worker = InspectionWorker(Mailbox(), Judges(judge), self, environment)
         self._camera: Camera = ReplayCamera(
             Path(camera.rest), camera.rate, camera.loop, environment
         )

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NoReturn
 
 import edge
+from edge.cli.model_commands import add_model_commands, run_model_command
 from edge.cli.record_commands import add_record_commands, run_record_command
 from edge.cli.rejudge_options import add_evidence_commands
 from edge.core.errors import EXIT_INTERNAL, EdgeInspectError
@@ -79,6 +80,8 @@ def _dispatch(arguments: argparse.Namespace) -> int:
             return snapshot(arguments.config, arguments.camera, arguments.output)
         case "history" | "show" | "label" | "estimate" | "export":
             return run_record_command(arguments)
+        case "models":
+            return run_model_command(arguments)
         case "explain":
             from edge.cli.explain import explain
 
@@ -87,6 +90,12 @@ def _dispatch(arguments: argparse.Namespace) -> int:
             from edge.cli.rejudge_options import run_rejudge
 
             return run_rejudge(arguments)
+        case "journal":
+            from edge.cli import journal
+
+            if arguments.what == "verify":
+                return journal.verify(arguments.config)
+            return journal.journal(arguments.config, as_json=arguments.json)
         case _:
             from edge.cli import config
 
@@ -129,6 +138,16 @@ def _parser() -> argparse.ArgumentParser:
     )
     add_record_commands(commands, config)
     add_evidence_commands(commands, config)
+    add_model_commands(commands, config)
+    journal = commands.add_parser("journal", parents=[config], help="who changed what")
+    journal.add_argument(
+        "what",
+        nargs="?",
+        choices=["list", "verify"],
+        default="list",
+        help="verify: whether an entry was changed or removed (default: list)",
+    )
+    journal.add_argument("--json", action="store_true", help="one entry a line")
     commands.add_parser("bench", help="measure this box")  # `main` starts it
     show = commands.add_parser("config", parents=[config], help="the configuration")
     show.add_argument("what", choices=["schema", "show"])

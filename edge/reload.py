@@ -15,12 +15,15 @@ from edge.core.clock import Clock, StopEvent
 from edge.core.errors import ConfigError, EdgeInspectError
 from edge.core.regular_file import read_named
 from edge.inspection import Inspector
+from edge.models import model_path
 from edge.monitoring import StationStatus, Supervisor
 from edge.mqtt import DeliveryService
 from edge.pipeline import (
     Judge,
     Pipeline,
     PipelineChange,
+    RecipeModels,
+    RecipeSelection,
     RunningModel,
     build_inspector,
     build_judge,
@@ -52,6 +55,13 @@ class HttpServer(Protocol):
         ...
 
 
+class ModelVersions(Protocol):
+    """What follows the active versions; `edge.daemon.model_parts.ModelParts` implements it."""
+
+    def look_again(self) -> None:
+        """Other versions may judge. Returns at once."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reconfiguration:
     """Applies a reload to all components. Not thread-safe.
@@ -61,6 +71,7 @@ class Reconfiguration:
 
     path: Path | None
     model: RunningModel
+    selection: RecipeSelection
     pipeline: Pipeline
     plant: PlantInterface
     delivery: DeliveryService
@@ -69,6 +80,7 @@ class Reconfiguration:
     web: HttpServer | None
     supervisor: Supervisor
     status: StationStatus
+    models: ModelVersions
     clock: Clock
     _stop: StopEvent = field(default_factory=StopEvent)
     _committing: threading.Lock = field(default_factory=threading.Lock)
@@ -80,12 +92,11 @@ class Reconfiguration:
         return load_config(self.path)
 
     def model_file_differs(self, config: Config) -> bool:
-        """Whether the model file differs from the running model."""
-        try:
-            data = read_named(config.model.path)
-        except OSError:
-            return True  # loading it reports the error
-        return hashlib.sha256(data).hexdigest() != self.model.inspector.identity.sha256
+        """Whether a model differs from the running one of that path or name."""
+        running = {str(config.model.path): self.model.inspector.identity.sha256}
+        running |= self.model.recipes.hashes
+        paths = [config.model.path, *(one.model for one in config.recipes if one.model)]
+        return any(_sha256(config, path) != running.get(str(path)) for path in paths)
 
     def apply(self, old: Config, changes: ConfigDiff) -> None:
         """Applies all changes, or none.
@@ -118,7 +129,8 @@ class Reconfiguration:
         return free
 
     def announce(self) -> None:
-        """Publishes the new state."""
+        """Publishes the new state, and looks at the versions that judge now."""
+        self.models.look_again()
         self.status.announce_reload()
 
     def _prepare(
@@ -131,6 +143,7 @@ class Reconfiguration:
         """
         config = changes.config
         inspector = self._new_inspector(config, changes)
+        recipes = self._new_recipes(config, changes, inspector)
         web_judge = None if self.web is None else judge_for_web(config, self.clock)
         in_use = _pins(old)
         outputs, held = self.plant.outputs, []
@@ -143,7 +156,9 @@ class Reconfiguration:
                     undo.callback(pin.close)
                     pin.open()
         archive = self.evidence.prepare(config.archive, undo) if changes.archive else None
-        change = self.pipeline.prepare(changes, inspector, lambda pin: pin not in in_use, undo)
+        change = self.pipeline.prepare(
+            changes, inspector, lambda pin: pin not in in_use, undo, recipes
+        )
 
         def others(undo: ExitStack) -> None:
             """Replaces all but the pipeline."""
@@ -201,6 +216,28 @@ class Reconfiguration:
             raise ConfigError(problems)
         return inspector
 
+    def _new_recipes(
+        self, config: Config, changes: ConfigDiff, inspector: Inspector
+    ) -> RecipeModels:
+        """The models of the new configuration's recipes, all loaded and checked. Raises ConfigError
+        with the place of each recipe that cannot be used."""
+        assert self.path is not None
+        recipes = RecipeModels(
+            config,
+            inspector,
+            self.path,
+            in_use=self.selection.in_use,
+            before=None if changes.model else self.model.recipes,
+        )
+        problems = [
+            f"{key_position(self.path, 'recipes', index, 'model')}: {recipes.faults[one.number]}"
+            for index, one in enumerate(config.recipes)
+            if one.number in recipes.faults
+        ]
+        if problems:
+            raise ConfigError(problems)
+        return recipes
+
 
 def judge_for_web(config: Config, clock: Clock) -> tuple[Judge, CameraByName]:
     """The judge of `POST /predict`, and a function that finds a picture's camera by name.
@@ -211,6 +248,14 @@ def judge_for_web(config: Config, clock: Clock) -> tuple[Judge, CameraByName]:
     profiles = image_profiles(config.cameras, inspector, one_verdict=True)
     judge = build_judge(config, inspector, clock, None, profiles=profiles)
     return judge, partial(choose_camera, profiles)
+
+
+def _sha256(config: Config, which: Path) -> str | None:
+    """None when it cannot be read; loading it reports the error."""
+    try:
+        return hashlib.sha256(read_named(model_path(config, which))).hexdigest()
+    except (OSError, EdgeInspectError):
+        return None
 
 
 def _pins(config: Config) -> set[int]:

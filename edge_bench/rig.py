@@ -10,7 +10,7 @@ from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any
 
-from edge.config import Config
+from edge.config import Config, names_model
 from edge.core.terms import Runtime
 from edge_bench.broker import Broker, running_broker
 from edge_bench.daemon_config import Setting, write_daemon_config
@@ -144,7 +144,7 @@ class Rig:
         return WorkerPipe(
             "edge_bench.baseline_script",
             {
-                "model": str(self.config.model.path),
+                "model": str(_model_file(self.config)),
                 "runtime": runtime,
                 "files": [str(file) for file in pictures.jpegs],
                 "port": self.broker.port,
@@ -177,3 +177,13 @@ def _sigterm_as_interrupt() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def _model_file(config: Config) -> Path:
+    """The file that `model.path` names. Raises RefusedError when no version of the name is
+    active."""
+    if not names_model(config.model.path):
+        return config.model.path
+    from edge.models import model_path  # imports OpenCV, which the measuring process does without
+
+    return model_path(config)

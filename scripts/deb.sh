@@ -38,7 +38,7 @@ wheel = glob.glob(f"{sys.argv[1]}/edge_inspect-*.whl")[0]
 for line in PathDistribution(info).requires or []:
     name, _, marker = line.partition(";")
     extra = re.search(r'extra == ["\'](\w+)', marker)
-    if extra is None or (extra[1] in ("web", "broker")):
+    if extra is None or (extra[1] in ("web", "broker", "signing")):
         print(name.strip())
 PYTHON
 )

@@ -62,17 +62,17 @@ def main() -> int:
     HERE.mkdir(exist_ok=True)
     try:
         with _step(1, "Pictures of monocrystalline solar cells: one product of one plant", times):
-            _call("trainer", "elpv", "--cells", "mono", "-o", str(DATA))
+            call("trainer", "elpv", "--cells", "mono", "-o", str(DATA))
         with _step(2, "Audit, then train two networks: a plain CNN and a pretrained one", times):
-            if _is_older(RUN / "model.keras", DATA / COMPLETE_MARK):
-                _call("trainer", str(DATA), "-o", str(RUN), *TRAINING)
+            if is_older(RUN / "model.keras", DATA / COMPLETE_MARK):
+                call("trainer", str(DATA), "-o", str(RUN), *TRAINING)
         runs = {PLAIN: RUN / BASELINE, PRETRAINED: RUN}
         chosen = better(runs)
         with _step(3, f"Convert the better one ({chosen}) for the box, compare with float", times):
             keras_file = runs[chosen] / "model.keras"
-            if _is_older(MODEL, keras_file):
+            if is_older(MODEL, keras_file):
                 files = (str(keras_file), "--data", str(DATA), "-o", str(MODEL))
-                _call("converter", *files, *CONVERSION)
+                call("converter", *files, *CONVERSION)
         with _step(4, "Run the daemon on the test set; a subscriber receives the verdicts", times):
             _run_daemon()
         _report(runs, chosen, times)
@@ -83,7 +83,7 @@ def main() -> int:
 
 
 def _run_daemon() -> None:
-    port = _free_port()
+    port = free_port()
     for old in (HERE / "state").glob("demo-outbox.db*"):
         old.unlink()
     CONFIG.write_text(
@@ -192,12 +192,13 @@ def _frames_per_second(results: list[dict[str, Any]]) -> float:
     return (len(times) - 1) / max(1e-3, max(times) - min(times))
 
 
-def _is_older(made: Path, source: Path) -> bool:
+def is_older(made: Path, source: Path) -> bool:
     """Whether `made` is missing, or was made before `source`."""
     return not made.exists() or made.stat().st_mtime < source.stat().st_mtime
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A free loopback port."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         return int(probe.getsockname()[1])
 
@@ -211,7 +212,8 @@ def _step(number: int, text: str, times: dict[str, float]) -> Iterator[None]:
     times[STEPS[number - 1]] = time.monotonic() - started
 
 
-def _call(*command: str) -> None:
+def call(*command: str) -> None:
+    """Runs one of our commands. Raises DemoError."""
     # Small matrices are slower on several threads, and far slower when other programs run.
     one_thread = os.environ | {"OPENBLAS_NUM_THREADS": "1"}
     done = subprocess.run([sys.executable, "-m", *command], check=False, env=one_thread)

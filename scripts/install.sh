@@ -21,7 +21,7 @@ CONFIG=/etc/edge-inspect/config.yaml
 STATE=/var/lib/edge-inspect
 UNITS=/etc/systemd/system
 USER_NAME=edge-inspect
-EXTRAS=web,broker
+EXTRAS=web,broker,signing
 PYTHON=${PYTHON:-python3}
 WHEELS=${WHEELS:-}
 BIN=${BIN-/usr/local/bin}
@@ -186,6 +186,7 @@ make_folders() {
   install -d -m 750 -o root -g $USER_NAME "$(dirname $CONFIG)"
   install -d -m 750 -o $USER_NAME -g $USER_NAME $STATE
   install -d -m 755 -o root -g root $STATE/models
+  install -d -m 2770 -o $USER_NAME -g $USER_NAME $STATE/models/versions # docs/models.md
 }
 
 # A configuration is never changed.

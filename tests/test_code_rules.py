@@ -42,6 +42,7 @@ OUTERMOST = {
     "edge/mqtt/request_router.py handle": "a request: the client gets an answer",
     "edge/pipeline/trigger_sources.py _on_edge": "a callback of gpiozero: its thread must go on",
     "edge/pipeline/worker.py _guarded": "a thread: one frame's fault must not end all judging",
+    "edge/plant/model_requests.py _answer": "a thread: the next request must be answered",
     "edge/plant/record_requests.py run": "a thread: the next request must be answered",
     "edge/plant/reload_requests.py run": "a thread: the next reload must come",
     "edge/web/serving.py __call__": "a request: the client gets an answer",

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from edge.capture.camera import CameraRead, FaultKind, Pixels
-from edge.config import CameraConfig
+from edge.config import CameraConfig, TrustConfig
 from edge.core.errors import PictureError
 
 _ROWS = 8  # two frames of a noisy sensor differ in every eighth row; equal ones are compared whole
@@ -113,15 +113,18 @@ class FrameChecks:
         read: CameraRead,
         age_s: float,
         unsettled: str | None = None,
+        trust: TrustConfig | None = None,
     ) -> Rejection | None:
         """Why this frame must not be judged; None when it may.
 
         read       with decoded pixels
         age_s      seconds since it was taken
         unsettled  why the camera has not settled; its light and focus do not count yet
+        trust      the limits of the frame's recipe; None: as before
         """
         pixels = read.pixels
         assert pixels is not None
+        self._limits = trust or self._limits
         repeat = self._check_repeats(pixels, read.repeats)  # always: it remembers the frame
         rejection = (
             self._check_size(*read.size)

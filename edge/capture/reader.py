@@ -25,6 +25,8 @@ log = logging.getLogger(__name__)
 
 State = Literal["starting", "live", "finished", "stopped"] | FaultKind
 
+SettingsAt = Callable[[float], tuple[int | None, CameraConfig]]
+
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 30.0
 _SOURCE_S = 10.0  # for a folder to answer: a network share that is away may never do
 
@@ -67,13 +69,16 @@ class Reader:
         *,
         first_pause_s: float = _FIRST_PAUSE_S,
         size_error: Callable[[int, int], str | None] = lambda _width, _height: None,
+        settings_at: SettingsAt | None = None,
         last_seq: int = 0,
     ) -> None:
         """Opens nothing yet.
 
         first_pause_s  seconds until a lost camera is opened again for the first time
         size_error     why frames of this width and height in pixels cannot be judged; called at
-                       the first frame and when the size changes
+                       the first frame and when the size or the recipe changes
+        settings_at    the recipe at a time, monotonic seconds, and the camera's settings in it;
+                       None: there are no recipes. A change of `controls` opens the camera again
         last_seq       the last frame number of the camera's previous reader
         """
         self.id = config.id
@@ -90,6 +95,9 @@ class Reader:
         self._stop = stop
         self._first_pause_s = first_pause_s
         self._size_error = lru_cache(maxsize=1)(size_error)
+        self._settings_at: SettingsAt = settings_at or (lambda _tick: (None, config))
+        self._recipe: int | None = None  # of the last frame
+        self._controls = config.controls  # with which the camera was opened
         self._checks = FrameChecks(config)
         self._settling = Settling(config)
         self._losses: Counter[str] = Counter()  # faults by kind, besides those of the checks
@@ -108,7 +116,8 @@ class Reader:
         while not self._stop.is_set():
             frames = self.frames
             try:
-                self._run_once()
+                if self._run_once():
+                    continue
             except CameraError as error:
                 self._lost(str(error), fault_kind(error.kind))
             except Exception as error:  # outermost loop: a driver may raise anything
@@ -205,8 +214,10 @@ class Reader:
     def _source_works(self) -> None:
         self._driver_since = self._clock.tick()
 
-    def _run_once(self) -> None:
+    def _run_once(self) -> bool:
+        """One opening of the camera. True: it is to be opened again at once."""
         self._driver_since = self._clock.tick()
+        self._controls = self._settings_at(self._driver_since)[1].controls
         try:
             camera = self._opener()
         finally:
@@ -226,11 +237,26 @@ class Reader:
                     if not self._stop.is_set():
                         self.state = "finished"
                         log.info("camera %s: finished after %d frames", self.id, self.frames)
-                    return
+                    return False
+                if self._has_other_controls(read):
+                    return True
                 self._take(read, waited_s=self._clock.tick() - called)
+            return False
         finally:
             self._driver_since = None
             camera.close()
+
+    def _has_other_controls(self, read: CameraRead) -> bool:
+        """Whether the recipe in which a frame was taken sets the camera otherwise than it was
+        opened. The frame is not judged then."""
+        number, settings = self._settings_at(self._clock.tick() - self._age_s(read))
+        if settings.controls == self._controls:
+            return False
+        self.frames += 1
+        self.state, self.why = "starting", f"is opened again with the controls of recipe {number}"
+        log.info("camera %s: %s", self.id, self.why)
+        self._mailbox.note_rejected(self.id, self.why)
+        return True
 
     def _take(self, read: CameraRead, waited_s: float) -> None:
         self.frames += 1
@@ -265,6 +291,11 @@ class Reader:
             return Rejection(read.fault_kind, read.fault)
         if read.pixels is None:
             return None
+        age = self._age_s(read)
+        number, settings = self._settings_at(self._clock.tick() - age)
+        if number != self._recipe:
+            self._recipe = number
+            self._size_error.cache_clear()
         if (why := self._size_error(*read.size)) is not None:
             self._count_loss("unfit")
             return Rejection("unfit", why)
@@ -276,9 +307,8 @@ class Reader:
             return Rejection(
                 "stale", f"stale: it came after {waited_s:.1f} s of silence, its age is not known"
             )
-        age = self._age_s(read)
         unsettled = self._settling.add(read.pixels, self._clock.tick() - age, 1 + read.passed_over)
-        return self._checks.check(read, age, unsettled)
+        return self._checks.check(read, age, unsettled, settings.trust)
 
     def _set_state(self, rejection: Rejection | None) -> None:
         if rejection is None or not self._live:
@@ -315,6 +345,7 @@ class Reader:
 
     def _frame(self, read: CameraRead, fault: str | None) -> Frame:
         age = self._age_s(read)
+        recipe, _ = self._settings_at(self._clock.tick() - age)
         with self._seq_lock:
             self.seq += 1
             return Frame(
@@ -328,4 +359,5 @@ class Reader:
                 fault=fault,
                 encoded=None if fault else read.encoded,
                 reduced=read.reduced,
+                recipe=recipe,
             )

@@ -1,13 +1,14 @@
 """`edge-inspect check`: tests config, cameras, model, broker and disk; one line each."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 from edge.capture import CameraFactory, ForkServerClient
 from edge.cli.snapshot import take_picture
-from edge.config import CameraConfig, Config, load_config
+from edge.config import CameraConfig, Config, for_recipe, load_config
 from edge.core.clock import Clock
 from edge.core.errors import (
     EXIT_DONE,
@@ -19,7 +20,8 @@ from edge.core.errors import (
 from edge.core.output import write_output
 from edge.core.redaction import redact
 from edge.core.text import one_line
-from edge.inspection import InputSpec, ViewCrop, find_check_pictures, load_model_file
+from edge.inspection import InputSpec, ViewCrop, find_check_pictures
+from edge.models import read_model
 from edge.mqtt import check_broker
 from edge.pipeline import build_inspector, disagreement, view_of
 from edge.storage import (
@@ -49,14 +51,15 @@ def check(config_path: Path, *, offline: bool = False) -> int:
     with ForkServerClient() as fork_server:
         cameras = CameraFactory(fork_server)
         checks: list[tuple[str, Callable[[], str]]] = [
-            *((f"camera {c.id}", lambda c=c: _camera(c, spec, cameras)) for c in config.cameras),
-            ("model", lambda: _model(config, config_path)),
+            *((f"camera {c.id}", partial(_camera, c, spec, cameras)) for c in config.cameras),
+            ("model", partial(_model, config, config_path)),
+            *_recipes(config, config_path),
             ("broker", lambda: check_broker(config, daemon_runs=outbox_in_use(config.outbox.path))),
-            ("disk", lambda: _disk(config)),
-            ("history", lambda: _history(config)),
+            ("disk", partial(_disk, config)),
+            ("history", partial(_history, config)),
         ]
         if offline:
-            checks = [(name, test) for name, test in checks if name in ("model", "disk", "history")]
+            checks = [one for one in checks if not one[0].startswith(("camera ", "broker"))]
         passed = True
         for name, test in checks:
             try:
@@ -75,7 +78,7 @@ def _print_line(name: str, reason: str | None, detail: str = "") -> None:
 def _input_spec(config: Config) -> InputSpec | None:
     """The model file's input; None for a plain or unreadable file, which `model` reports."""
     try:
-        spec = load_model_file(config.model.path).spec
+        spec = read_model(config).spec
     except EdgeInspectError:
         return None
     return None if spec is None else spec.input
@@ -110,6 +113,13 @@ def _model(config: Config, path: Path) -> str:
         f"{identity.name} {identity.version} on {inspector.runtime}, reject_at "
         f"{at.reject_at:.4f}, review_from {at.review_from:.4f}, {tested}"
     )
+
+
+def _recipes(config: Config, path: Path) -> Iterator[tuple[str, Callable[[], str]]]:
+    """The name and the test of each recipe's model."""
+    for recipe in config.recipes:
+        merged = for_recipe(config, recipe.number)
+        yield f"recipe {recipe.number} ({recipe.name})", partial(_model, merged, path)
 
 
 def _disk(config: Config) -> str:

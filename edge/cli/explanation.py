@@ -18,6 +18,7 @@ from edge.core.installation import judged_on
 from edge.core.validation import ValidationError
 from edge.core.view import ViewConfig
 from edge.inspection import Inspector, Thresholds
+from edge.models import model_path, open_store
 from edge.pipeline import view_of
 from edge.storage import EvidenceRecord
 
@@ -100,8 +101,8 @@ class Explainer:
     def _inspector(self, record: EvidenceRecord, found: Explanation) -> tuple[Path, Inspector]:
         """The model of the record, else that of config.yaml with a reason."""
         identity = (record.result or {}).get("model") or {}
-        sha256, configured = str(identity.get("sha256")), self._config.model.path
-        path = find_model(sha256, configured)
+        sha256, configured = str(identity.get("sha256")), model_path(self._config)
+        path = find_model(sha256, configured, open_store(self._config))
         if path is None:
             path = configured
             found.reasons.append(

@@ -4,25 +4,21 @@ import os
 import time
 from pathlib import Path
 
+from edge.cli.api_client import find_daemon
 from edge.cli.records_client import RecordsClient
 from edge.config import Config, load_config
-from edge.core.errors import ModelError, RefusedError
-from edge.inspection import load_model_file
+from edge.core.errors import EdgeInspectError, RefusedError
+from edge.models import read_model
 from edge.plant import Records, RecordsService
 from edge.storage import HistoryReader, Labels, history_path
-
-_SOCKET = "api.sock"
-_SERVICE_SOCKET = Path("/run/edge-inspect") / _SOCKET
 
 
 def open_records(config_path: Path) -> tuple[Records, Config]:
     """The records of the box with this configuration. Raises EdgeInspectError."""
     config = load_config(config_path, check_files=False)
     outbox = config.outbox.path
-    for path in (outbox.with_name(_SOCKET), _SERVICE_SOCKET):
-        client = RecordsClient(path)
-        if client.serves(outbox):
-            return client, config
+    if (path := find_daemon(outbox)) is not None:
+        return RecordsClient(path), config
     folder = outbox.parent
     if folder.exists() and not os.access(folder, os.X_OK, effective_ids=True):
         raise RefusedError(
@@ -46,7 +42,7 @@ def records_on_files(config: Config) -> RecordsService:
 def ok_label_of(config: Config) -> str:
     """The label of good parts: the model file's, else that of config.yaml."""
     try:
-        spec = load_model_file(config.model.path).spec
-    except ModelError:
+        spec = read_model(config).spec
+    except EdgeInspectError:
         spec = None
     return (spec.ok_label if spec is not None else config.model.ok_label) or "ok"

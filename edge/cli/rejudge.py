@@ -7,16 +7,16 @@ from typing import Any
 
 import cv2
 
-from edge.cli.contact_sheet import MOST, Tile, contact_sheet
-from edge.cli.rejudge_comparison import Comparison, Limits, Rejudge, RejudgeResult
-from edge.config import Config, load_config
+from edge.cli.flip_sheet import write_file, write_flips
+from edge.cli.rejudge_comparison import Limits, Rejudge, RejudgeResult
+from edge.config import load_config
 from edge.core.clock import Clock
 from edge.core.errors import EXIT_DONE, EXIT_NO, EdgeInspectError
 from edge.core.messages import to_json
 from edge.core.output import write_output
 from edge.core.text import escape
 from edge.core.times import parse_time
-from edge.inspection import Inspector
+from edge.inspection import Inspector, load_model_file
 from edge.pipeline import build_inspector
 
 _SCHEMA = "edge-inspect/rejudge/1"
@@ -59,14 +59,15 @@ def rejudge(options: RejudgeOptions, config_path: Path) -> int:
     now = build_inspector(config, config_path)
     after = now
     if options.model is not None:
-        after = build_inspector(_with_model(config, options.model), config_path)
+        # The file need not be signed: nothing on the line is judged by it.
+        after = build_inspector(config, config_path, load_model_file(options.model))
     thresholds_alone = limits.given and options.model is None
     found = Rejudge(config, limits, now, None if thresholds_alone else after).run(folder, since)
     if options.json is not None:
-        _write(options.json, to_json(_body(found, after, limits)) + b"\n", "--json")
+        write_file(options.json, to_json(_body(found, after, limits)) + b"\n", "--json")
     write_output("\n".join(_lines(found, after, limits)) + "\n")
     if found.flips:
-        _write_sheet(found.flips, options.sheet)
+        write_output("\n" + write_flips(found.flips, options.sheet, "--sheet") + "\n")
     return EXIT_DONE if found.comparisons else EXIT_NO
 
 
@@ -83,10 +84,6 @@ def _limits(options: RejudgeOptions) -> Limits:
             "review lies between the two"
         )
     return Limits(options.reject_at, options.review_from)
-
-
-def _with_model(config: Config, model: Path) -> Config:
-    return config.replace(model=config.model.replace(path=model))
 
 
 def _lines(found: RejudgeResult, after: Inspector, limits: Limits) -> list[str]:
@@ -161,30 +158,3 @@ def _body(found: RejudgeResult, after: Inspector, limits: Limits) -> dict[str, A
             for one in found.comparisons
         ],
     }
-
-
-def _write_sheet(flips: list[Comparison], path: Path) -> None:
-    tiles = [Tile(one.path, _tile_lines(one)) for one in flips[:MOST]]
-    done, data = cv2.imencode(".png", contact_sheet(tiles))
-    if not done:
-        raise EdgeInspectError(f"{escape(str(path))}: the contact sheet cannot be encoded")
-    _write(path, data.tobytes(), "--sheet")
-    shown = f"{len(tiles)} of {len(flips)}" if len(flips) > MOST else f"all {len(flips)}"
-    write_output(f"\ncontact sheet: {escape(str(path))} ({shown} that flip)\n")
-
-
-def _tile_lines(one: Comparison) -> tuple[str, str]:
-    name = one.id[:18] if one.id else one.path.name[-24:]  # as `history` shows ids
-    score = "" if one.after.score is None else f" {one.after.score:.3f}"
-    return f"{one.before.verdict} > {one.after.verdict}{score}", name
-
-
-def _write(path: Path, data: bytes, option: str) -> None:
-    """Raises EdgeInspectError."""
-    try:
-        path.write_bytes(data)
-    except OSError as error:
-        raise EdgeInspectError(
-            f"{escape(str(path))}: cannot be written ({error.strerror}); name another file with "
-            f"{option}"
-        ) from error

@@ -145,19 +145,22 @@ class Rejudge:
     def _compare(self, record: EvidenceRecord, found: RejudgeResult) -> Comparison:
         if record.verdict == "error":
             raise _NotJudgedError("verdicts of error: their cause is not in the picture")
-        result = record.result or {}
         recorded = why_unjudgeable(record) is None
-        score = (record.judged or {})["score"] if recorded else None
-        before = PictureVerdict(record.verdict, result.get("label"), score)
+        before = recorded_verdict(record)
         judgement: Judgement | None = None
         if recorded and self._after is None:
             judgement = decide_again(record, self._limits.over(recorded_thresholds(record)))
         if judgement is None:
             judgement = self._judge(record, recorded=recorded)
             found.inferred += 1
-        day = datetime.fromtimestamp(record.time_ms / 1000, UTC).date().isoformat()
+        day = day_of(record)
         after = PictureVerdict(judgement.outcome, judgement.label, judgement.score)
         return Comparison(record.path(), record.id, record.camera, day, before, after)
+
+    def verdict_on(self, record: EvidenceRecord) -> PictureVerdict:
+        """The verdict that the model gives now. Raises EdgeInspectError and ValidationError."""
+        found = self._judge(record, recorded=why_unjudgeable(record) is None)
+        return PictureVerdict(found.outcome, found.label, found.score)
 
     def _judge(self, record: EvidenceRecord, *, recorded: bool) -> Judgement:
         inspector = self._after or self._now
@@ -186,6 +189,18 @@ class Rejudge:
             opinions.append(_decided(worst, inspector, at))
         day = datetime.fromtimestamp(path.stat().st_mtime, UTC).date().isoformat()
         return Comparison(path, None, None, day, opinions[0], opinions[1])
+
+
+def recorded_verdict(record: EvidenceRecord) -> PictureVerdict:
+    """The verdict that the box gave."""
+    recorded = why_unjudgeable(record) is None
+    score = (record.judged or {})["score"] if recorded else None
+    return PictureVerdict(record.verdict, (record.result or {}).get("label"), score)
+
+
+def day_of(record: EvidenceRecord) -> str:
+    """The day of a verdict, UTC."""
+    return datetime.fromtimestamp(record.time_ms / 1000, UTC).date().isoformat()
 
 
 class _NotJudgedError(EdgeInspectError):

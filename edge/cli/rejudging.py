@@ -24,6 +24,7 @@ from edge.inspection import (
     combine,
     load_inspector,
 )
+from edge.models import ModelStore
 from edge.storage import EvidenceRecord
 
 
@@ -81,9 +82,10 @@ def pictures_of(record: EvidenceRecord) -> Iterator[EncodedPicture]:
             ) from error
 
 
-def find_model(sha256: str, configured: Path) -> Path | None:
-    """The model file with this hash: the configured one, else one in its folder; None: neither."""
-    candidates = [configured]
+def find_model(sha256: str, configured: Path, store: ModelStore) -> Path | None:
+    """The model file with this hash: the configured one, a version of the store, or one in the
+    configured one's folder; None: there is none."""
+    candidates = [configured, store.path_of(sha256)]
     if configured.parent.is_dir():
         candidates += sorted(p for p in configured.parent.glob("*.tflite") if p != configured)
     for path in candidates:

@@ -32,7 +32,7 @@ def run(config_path: Path, make_opener: "OpenerFactory | None" = None) -> int:
         set_up_logging("info")
     try:
         config = load_config(config_path)
-        folders.append(config.model.path.parent)
+        folders.append(config.model_folder)
         set_up_logging(config.log.level)
         return _run_daemon(config, config_path, make_opener)
     except EdgeInspectError as error:

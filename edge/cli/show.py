@@ -18,7 +18,8 @@ from edge.core.terms import Pixels
 from edge.core.text import one_line
 from edge.core.times import local_time
 from edge.core.view import ViewConfig
-from edge.inspection import ViewCrop, load_model_file
+from edge.inspection import ViewCrop
+from edge.models import read_model
 from edge.plant import Records, VerdictDetails
 
 _COLOURS = {  # blue, green, red
@@ -85,7 +86,7 @@ def _result_lines(result: dict[str, Any]) -> Iterator[tuple[str, str]]:
     if model is not None:
         yield "model", f"{model['name']} {model['version']}, sha256 {model['sha256']}"
     if (recipe := result.get("recipe")) is not None:
-        yield "recipe", f"{recipe['number']} {recipe['name']}"
+        yield "recipe", f"{recipe['number']} {recipe['name'] or '(not in config.yaml)'}"
     frame, took = result["frame"], result["latency_ms"]
     inference = "" if took["inference"] is None else f", of it inference {took['inference']:g} ms"
     size = f"{frame['width']}×{frame['height']}, number {frame['seq']}"
@@ -148,7 +149,7 @@ def _drawn(pixels: Pixels, shown: VerdictDetails, config: Config) -> Pixels:
 def _model_region(config: Config, result: dict[str, Any]) -> Region | None:
     """The region of the model that judged; None when that file is not the configured one."""
     try:
-        model = load_model_file(config.model.path)
+        model = read_model(config)
     except EdgeInspectError:
         return None
     judged = result["model"]

@@ -13,7 +13,8 @@ from edge.core.errors import EXIT_DONE, CameraError, ConfigError, EdgeInspectErr
 from edge.core.output import write_error, write_output
 from edge.core.terms import Pixels
 from edge.core.text import one_line
-from edge.inspection import InputSpec, ViewCrop, load_model_file
+from edge.inspection import InputSpec, ViewCrop
+from edge.models import read_model
 from edge.pipeline import view_of
 
 Region = tuple[float, float, float, float]
@@ -104,7 +105,7 @@ def take_picture(config: CameraConfig, cameras: CameraFactory, *, settle: bool =
 def _input_spec(config: Config) -> InputSpec | None:
     """The model file's input; None for a plain or missing file."""
     try:
-        spec = load_model_file(config.model.path).spec
+        spec = read_model(config).spec
     except EdgeInspectError as error:
         write_error(f"edge-inspect: no region is drawn: {error}")
         return None

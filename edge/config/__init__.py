@@ -1,15 +1,20 @@
 """config.yaml: its values, its reader, and the difference between two versions."""
 
-from edge.config.annotations import read_secret
+from edge.config.annotations import names_model, read_secret
 from edge.config.diff import ConfigDiff, ReloadState, diff_configs
 from edge.config.loader import key_position, load_config
 from edge.config.mqtt import MqttConfig, SnapshotsConfig, TLSConfig
+from edge.config.recipe_merge import for_recipe
+from edge.config.recipes import RecipeConfig
 from edge.config.schema import (
     ArchiveConfig,
     CameraConfig,
     Config,
     HistoryConfig,
+    ModelsConfig,
+    TrustConfig,
     WebConfig,
+    WindowConfig,
 )
 from edge.config.trigger import AlarmConfig, TriggerConfig
 from edge.core.redaction import mask_credentials
@@ -21,15 +26,21 @@ __all__ = [
     "Config",
     "ConfigDiff",
     "HistoryConfig",
+    "ModelsConfig",
     "MqttConfig",
+    "RecipeConfig",
     "ReloadState",
     "SnapshotsConfig",
     "TLSConfig",
     "TriggerConfig",
+    "TrustConfig",
     "WebConfig",
+    "WindowConfig",
     "diff_configs",
+    "for_recipe",
     "key_position",
     "load_config",
     "mask_credentials",
+    "names_model",
     "read_secret",
 ]

@@ -55,8 +55,9 @@ def folder_of(info: ValidationInfo) -> Path | None:
     return info.context.get("folder") if info.context else None
 
 
-def _resolve(path: Path, info: ValidationInfo) -> Path:
-    """`credential:NAME` is the file of systemd's LoadCredential=NAME:…."""
+def resolve(path: Path, info: ValidationInfo) -> Path:
+    """The path from config.yaml's folder. `credential:NAME` is the file of systemd's
+    LoadCredential=NAME:…."""
     folder = folder_of(info)
     if folder is None:
         return path
@@ -128,8 +129,21 @@ def _share(value: Any) -> Any:
     return float(value[:-1]) / 100
 
 
+def names_model(path: Path | str) -> bool:
+    """Whether a model's path is the name of a model: no folder in it, and no .tflite at the end."""
+    return "/" not in str(path) and not str(path).endswith(".tflite")
+
+
+def _model_path(text: object, info: ValidationInfo) -> object:
+    """A name stays as it is; a path starts at the file's folder. `Path` would drop the `./`."""
+    if not isinstance(text, str) or names_model(text):
+        return text
+    return resolve(Path(text), info)
+
+
 # Not strict: a file holds text, never a Path.
-ConfigPath = Annotated[Path, Strict(False), AfterValidator(_resolve)]
+ConfigPath = Annotated[Path, Strict(False), AfterValidator(resolve)]
+ModelPath = Annotated[Path, Strict(False), BeforeValidator(_model_path)]
 ReadableFile = Annotated[ConfigPath, AfterValidator(_check_readable)]
 SecretFile = Annotated[ConfigPath, AfterValidator(_check_secret)]
 _Fraction = Annotated[float, Field(ge=0, le=1)]

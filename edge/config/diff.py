@@ -35,6 +35,7 @@ class ConfigDiff:
     removed: tuple[str, ...]
     added: tuple[str, ...]
     model: bool
+    recipes: bool
     decision: bool
     outputs: bool
     broker: bool
@@ -52,7 +53,7 @@ class ConfigDiff:
             names.append("mqtt")
         if self.snapshots:
             names.append("mqtt.snapshots")
-        sections = ("model", "decision", "history", "archive", "health", "log")
+        sections = ("model", "recipes", "decision", "history", "archive", "health", "log")
         return (*names, *(name for name in sections if getattr(self, name)))
 
 
@@ -75,6 +76,7 @@ def diff_configs(old: Config, new: Config, *, model_file_differs: bool = False) 
         removed=tuple(name for name in before if after.get(name) != before[name]),
         added=tuple(name for name in after if before.get(name) != after[name]),
         model=model_file_differs or old.model != config.model,
+        recipes=old.recipes != config.recipes,
         decision=old.decision != config.decision,
         outputs=(
             [(c.id, c.outputs) for c in old.cameras] != [(c.id, c.outputs) for c in config.cameras]

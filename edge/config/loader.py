@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from edge.config.folders import circles
+from edge.config.recipe_merge import mistakes
 from edge.config.schema import Config
 from edge.config.yaml_reader import Document, YamlError, read_yaml
 from edge.core.errors import ConfigError
@@ -112,6 +113,7 @@ def parse_config(text: str, name: str, folder: Path, *, check_files: bool = True
     source = _Source(name, document)
     data = _keys_of(document, source)
     _check_unique_ids(data, source)
+    data = _with_a_model(data)
     try:
         config = Config.read(data, folder=folder, check_files=check_files)
     except ValidationError as error:
@@ -121,6 +123,8 @@ def parse_config(text: str, name: str, folder: Path, *, check_files: bool = True
         raise ConfigError(source.sentences()) from None
     for index, mistake in circles(config.cameras):
         source.add(("cameras", index, "move_to"), mistake)
+    for loc, mistake in mistakes(config):
+        source.add(loc, mistake)
     if source.has_problems:
         raise ConfigError(source.sentences())
     return config
@@ -139,6 +143,18 @@ def _keys_of(document: Document, source: _Source) -> dict[str, Any]:
             [f"{source.name}:{line}:{column}: holds no keys; {fix}{wide} (got {got})"]
         )
     return {key: value for key, value in document.data.items() if not key.startswith(_COMMENT)}
+
+
+def _with_a_model(data: dict[str, Any]) -> dict[str, Any]:
+    """When every recipe names its model, the first one's serves what belongs to no recipe, such as
+    `edge-inspect predict`."""
+    model, recipes = data.get("model", {}), data.get("recipes")
+    if not isinstance(model, dict) or "path" in model or not isinstance(recipes, list):
+        return data
+    named = [one.get("model") if isinstance(one, dict) else None for one in recipes]
+    if not named or not all(isinstance(name, str) for name in named):
+        return data
+    return {**data, "model": {**model, "path": named[0]}}
 
 
 def _check_unique_ids(data: dict[str, Any], source: _Source) -> None:

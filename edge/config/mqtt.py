@@ -17,7 +17,7 @@ TopicPrefix = Annotated[
     Pattern(r"[^+#/$\x00-\x1f][^+#/\x00-\x1f]*(/[^+#/\x00-\x1f]+)*", TOPIC_RULE),
     AfterValidator(typed),
 ]
-ChangingRequest = Literal["reload", "label"]
+ChangingRequest = Literal["reload", "label", "recipe", "models"]
 Port = Annotated[int, Field(ge=1, le=65535)]
 WebSocketPath = Annotated[
     str, Field(max_length=256), Pattern(r"/[\x21-\x7e]*", "begin with / and hold no space")
@@ -77,7 +77,8 @@ class BrokerConfig(Model):
 
 
 class MqttConfig(Model):
-    """The brokers, in the order of the attempts, and this box's names."""
+    """The brokers, in the order of the attempts, and this box's names. `allow_requests`: which
+    changing requests the broker's clients may make."""
 
     host: Annotated[Host, NeedsRestart(embedded=True)] = "127.0.0.1"
     port: Annotated[Port | None, NeedsRestart(embedded=True)] = None

@@ -3,13 +3,20 @@
 import hashlib
 import json
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, ConfigDict, Field, ValidationInfo, model_validator
+from pydantic import (
+    AfterValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    model_validator,
+)
 
 from edge.config.address import BindAddress, check_url, is_loopback
 from edge.config.annotations import (
     ConfigPath,
+    ModelPath,
     NeedsRestart,
     OnlyFor,
     ReadableFile,
@@ -18,8 +25,10 @@ from edge.config.annotations import (
     folder_of,
     keys_for,
     kinds_of,
+    names_model,
 )
 from edge.config.mqtt import TOPIC_RULE, MqttConfig, Port
+from edge.config.recipes import MAX_RECIPES, RecipeConfig
 from edge.config.trigger import AlarmConfig, GpioOutputsConfig, StationOutputsConfig, TriggerConfig
 from edge.core.record import Items, Model, Pattern
 from edge.core.terms import Durability, LogLevel, OutputKind, Runtime, Scaling
@@ -63,10 +72,37 @@ def _check_source(source: str, info: ValidationInfo) -> str:
     return f"{kind}:{folder / rest}" if kind in _ITEM_KINDS and folder is not None else source
 
 
-class ModelConfig(Model):
-    """The model and its runtime."""
+DaySpan = Annotated[
+    str,
+    Pattern(
+        r"([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-3]):[0-5]\d",
+        "be two times of the day, such as 22:00-05:30",
+    ),
+]
 
-    path: ConfigPath
+
+def _optional(*keys: str) -> ConfigDict:
+    """For editors: these keys may be absent, because the loader fills them in."""
+
+    def relax(schema: dict[str, Any]) -> None:
+        schema["required"] = [key for key in schema.get("required", ()) if key not in keys]
+        if not schema["required"]:
+            del schema["required"]
+
+    return ConfigDict(json_schema_extra=relax)
+
+
+class ModelConfig(Model):
+    """The model and its runtime.
+
+    - `path`: a file, or the name of a model under `models.path`.
+    - `recipes_mb`: how much memory the models of all recipes may take, in MB; those that do not fit
+      are loaded when they are chosen.
+    """
+
+    model_config = _optional("path")
+
+    path: ModelPath
     interpreter: Runtime = "auto"
     threads: Annotated[int, Field(ge=1, le=16)] = 1
     workers: Literal["auto"] | Annotated[int, Field(ge=1, le=16)] = "auto"
@@ -76,6 +112,46 @@ class ModelConfig(Model):
     output: OutputKind | None = None
     scaling: Scaling | None = None
     check_pictures: ConfigPath | None = None
+    recipes_mb: Annotated[float, Field(ge=1, le=1_000_000)] = 256.0
+
+
+class ProbationConfig(Model):
+    """`models.probation`: a new version goes back by itself when its rates jump.
+
+    - `parts`: how many it judges before it counts as good; 0: none goes back.
+    - `false_returns`: how often, at most, a version goes back that judges as the one before.
+    """
+
+    parts: Annotated[int, Field(ge=0, le=1_000_000)] = 500
+    false_returns: Annotated[float, Field(gt=0, le=0.2)] = 0.01
+
+
+class WindowConfig(Model):
+    """`models.window`: when an activation may take place. Each key that is set must hold.
+
+    - `idle_s`: no part for so many seconds.
+    - `times`: of the day, local time, as `HH:MM-HH:MM`; one may pass midnight.
+    - `permit`: the plant has given a permit, which it does by `request/models`.
+    """
+
+    idle_s: Annotated[float, Field(gt=0, le=86_400)] | None = None
+    times: Annotated[Items[DaySpan], Field(max_length=24)] = ()
+    permit: bool = False
+
+
+class ModelsConfig(Model):
+    """The model store: versions that commands install and activate.
+
+    - `path`: its folder.
+    - `keys`: public keys of minisign; with any, each model file must be signed by one of them.
+    - `max_mb`: the limit of all versions together.
+    """
+
+    path: ConfigPath = STATE / "models/versions"
+    keys: Annotated[Items[ReadableFile], Field(max_length=2)] = ()
+    max_mb: Annotated[float, Field(ge=1, le=1_000_000)] = 1024.0
+    probation: ProbationConfig = ProbationConfig()
+    window: WindowConfig = WindowConfig()
 
 
 class TrustConfig(Model):
@@ -284,14 +360,22 @@ class LogConfig(Model):
     level: LogLevel = "info"
 
 
+def _top_level(schema: dict[str, Any]) -> None:
+    """For editors: the reader drops keys that begin with x-, and fills `model` in when every recipe
+    names its own."""
+    schema["patternProperties"] = {"^x-": {}}
+    schema["required"] = [key for key in schema["required"] if key != "model"]
+
+
 class Config(Model):
     """The whole file. Only `station`, `model.path` and one camera are required."""
 
-    # The reader drops these keys; editors must accept them.
-    model_config = ConfigDict(json_schema_extra={"patternProperties": {"^x-": {}}})
+    model_config = ConfigDict(json_schema_extra=_top_level)
 
     station: Annotated[TopicLevel, NeedsRestart()]
     model: ModelConfig
+    models: ModelsConfig = ModelsConfig()
+    recipes: Annotated[Items[RecipeConfig], Field(max_length=MAX_RECIPES)] = ()
     cameras: Annotated[Items[CameraConfig], Field(min_length=1)]
     decision: DecisionConfig = DecisionConfig()
     mqtt: MqttConfig = MqttConfig()
@@ -312,6 +396,12 @@ class Config(Model):
     def topic(self) -> str:
         """`<prefix>/<station>`, the base of every topic."""
         return f"{self.mqtt.prefix}/{self.station}"
+
+    @property
+    def model_folder(self) -> Path:
+        """Where a file changes when another model is put there."""
+        named = names_model(self.model.path)
+        return self.models.path / "names" if named else self.model.path.parent
 
     @property
     def client_id(self) -> str:

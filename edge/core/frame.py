@@ -24,6 +24,7 @@ class Frame:
       judged twice.
     - `fault`: why there is no picture to judge.
     - `encoded`: the picture's file, not yet decoded.
+    - `recipe`: the number of the recipe that was current when it was captured; None: there is none.
     """
 
     camera: str
@@ -36,6 +37,7 @@ class Frame:
     fault: str | None = None
     encoded: "EncodedPicture | None" = None
     reduced: int = 1
+    recipe: int | None = None
 
     @property
     def has_picture(self) -> bool:

@@ -87,6 +87,7 @@ def stored_body(verdict: Verdict, seq: int) -> bytes:
             "region": verdict.region,
             "rule": _rule(verdict),
             "trigger": _trigger(verdict),
+            "recipe": _recipe(verdict),
         }
     )
 
@@ -96,6 +97,11 @@ def _model(verdict: Verdict) -> dict[str, str] | None:
     if model is None:
         return None
     return {"name": model.name, "version": model.version, "sha256": model.sha256}
+
+
+def _recipe(verdict: Verdict) -> dict[str, Any] | None:
+    recipe = verdict.recipe
+    return None if recipe is None else {"number": recipe.number, "name": recipe.name}
 
 
 def _rule(verdict: Verdict) -> dict[str, Any]:

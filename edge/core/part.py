@@ -18,6 +18,8 @@ class Part:
       is the trigger plus the conveyor's delay.
     - `until`: the verdict's deadline, monotonic seconds.
     - `frames`: the number of frames that the part needs.
+    - `recipe`: the number of the recipe that was current when the trigger came; a later change does
+      not touch it. None: there is none.
     """
 
     camera: str
@@ -31,6 +33,7 @@ class Part:
     latest: float
     until: float
     frames: int
+    recipe: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

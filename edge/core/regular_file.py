@@ -7,7 +7,10 @@ none. `read_named` is for a path that a person has written: there a link is mean
 import errno
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 MAX_BYTES = 256 * 2**20  # more than the largest picture, a BMP of 64 megapixels, takes
 
@@ -21,20 +24,20 @@ def regular_status(path: Path | str | os.DirEntry[str]) -> os.stat_result | None
     return status if stat.S_ISREG(status.st_mode) else None
 
 
-def read_named(path: Path, most: int = -1) -> bytes:
-    """The content of a file that config.yaml names, or its first `most` bytes. Raises OSError, also
+def read_named(path: Path | str, most: int = -1) -> bytes:
+    """The content of a file that a person names, or its first `most` bytes. Raises OSError, also
     for a pipe or a device, and ValueError for a path that no file can have."""
-    file = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-    try:
-        mode = os.fstat(file).st_mode
-        if stat.S_ISDIR(mode):
-            raise OSError(errno.EISDIR, os.strerror(errno.EISDIR))
-        if not stat.S_ISREG(mode):
-            raise OSError(errno.EINVAL, "a pipe or a device, no file")
-        with os.fdopen(file, "rb", closefd=False) as opened:
-            return opened.read(most)
-    finally:
-        os.close(file)
+    with _named(path) as file:
+        return file.read(most)
+
+
+def read_at_most(path: Path | str, most: int) -> bytes:
+    """As `read_named`, but a file above `most` bytes is an OSError."""
+    with _named(path) as file:
+        size = os.fstat(file.fileno()).st_size
+        if size > most:
+            raise OSError(errno.EFBIG, f"{size} bytes, at most {most} are read")
+        return file.read(most)
 
 
 def read_regular(path: Path | str) -> bytes:
@@ -56,5 +59,20 @@ def read_regular(path: Path | str) -> bytes:
         while len(data) <= status.st_size and (more := os.read(file, status.st_size)):
             data += more
         return data
+    finally:
+        os.close(file)
+
+
+@contextmanager
+def _named(path: Path | str) -> Iterator[BinaryIO]:
+    file = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    try:
+        mode = os.fstat(file).st_mode
+        if stat.S_ISDIR(mode):
+            raise OSError(errno.EISDIR, os.strerror(errno.EISDIR))
+        if not stat.S_ISREG(mode):
+            raise OSError(errno.EINVAL, "a pipe or a device, no file")
+        with os.fdopen(file, "rb", closefd=False) as opened:
+            yield opened
     finally:
         os.close(file)

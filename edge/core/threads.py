@@ -6,6 +6,7 @@ all threads, and reports those that failed or ended.
 
 import contextlib
 import logging
+import os
 import threading
 import time
 from collections import deque
@@ -21,6 +22,7 @@ T = TypeVar("T")
 PAUSE_S = 0.5  # before a failed thread goes on
 _WINDOW_S = 60.0
 _MOST_FAILURES = 5  # in that window; with more the thread counts as ended
+_LOWEST = 19  # nice value
 _REPORTED_S = 600.0  # how long a failure is a fault in `health`
 
 
@@ -161,6 +163,22 @@ def start_thread(
     thread = NamedThread(name, run, vital=vital, watch=watch)
     thread.start()
     return thread
+
+
+def yield_processor() -> None:
+    """Gives the calling thread the lowest priority: it computes when nothing else does. Raises
+    nothing; a thread cannot take it back."""
+    with contextlib.suppress(OSError):
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _LOWEST)
+
+
+def run_when_idle() -> None:
+    """For a process beside the daemon: the calling thread, and those that it starts, also give way
+    at once to any other, which counts its core as free. Not for a thread that shares locks with
+    others: they would wait for it. Raises nothing; cannot be taken back."""
+    yield_processor()
+    with contextlib.suppress(OSError):
+        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
 
 
 class CopyOnWriteDict(MutableMapping[str, T]):

@@ -22,6 +22,15 @@ class ModelIdentity:
 
 
 @dataclass(frozen=True, slots=True)
+class RecipeIdentity:
+    """The recipe that a verdict belongs to. `name`: None for a number that config.yaml does not
+    have."""
+
+    number: int
+    name: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Rule:
     """How the frames of a part became one verdict.
 
@@ -68,6 +77,7 @@ class Verdict:
       None when no trigger announced the part.
     - `receipt`: `Frame.receipt`, for the outbox only.
     - `judging`: for the evidence only.
+    - `recipe`: None when config.yaml has no recipes, or none was chosen.
     """
 
     id: str
@@ -96,6 +106,7 @@ class Verdict:
     trigger_to_verdict_ms: float | None = None
     receipt: str | None = None
     judging: Judging | None = None
+    recipe: RecipeIdentity | None = None
 
 
 def unusable(verdict: Verdict, now: float, reason: str) -> Verdict:

@@ -15,8 +15,10 @@ from edge.config import Config, ReloadState
 from edge.core.clock import Clock
 from edge.core.percentiles import Latencies
 from edge.core.systemd import SystemdNotifier
+from edge.core.text import one_line
 from edge.core.threads import WATCH
 from edge.core.verdict import Verdict
+from edge.daemon.model_parts import ModelParts
 from edge.inspection import Inspector
 from edge.monitoring import (
     Components,
@@ -29,16 +31,22 @@ from edge.monitoring import (
 from edge.mqtt import DeliveryService, RequestRouter, TokenBucket
 from edge.pipeline import (
     Pipeline,
+    RecipeModels,
+    RecipeSelection,
     RunningCameras,
     RunningModel,
     build_inspector,
     build_judge,
+    build_judges,
     check_views,
     verdicts_for_open_parts,
 )
 from edge.plant import (
     DailyEstimate,
     PlantInterface,
+    RecipeChanges,
+    RecipeRequests,
+    RecipeStatus,
     RecordRequests,
     RecordsService,
     Reloader,
@@ -46,13 +54,16 @@ from edge.plant import (
     SnapshotRequests,
     TriggerRequests,
     VerdictDelivery,
+    event_body,
 )
 from edge.reload import HttpServer, Reconfiguration, judge_for_web
 from edge.storage import (
+    CurrentRecipes,
     Evidence,
     HistoryReader,
     HistorySettings,
     HistoryWriter,
+    Journal,
     Labels,
     OutboxReader,
     PartJournal,
@@ -92,7 +103,8 @@ class Composition:
         self.clock = clock
         self._session = uuid.uuid4().hex
         self.notifier = SystemdNotifier()
-        self._model = RunningModel(_tested_inspector(config, path))
+        self.current_recipes = CurrentRecipes(config.outbox.path)
+        self._model = self._load_models(config, path)
         self._cameras, self._latencies = RunningCameras(), Latencies()
         self._progress = Progress()
         self._reload_state, self.reload_queue = ReloadState(config), ReloadQueue()
@@ -115,9 +127,12 @@ class Composition:
         )
         undo.callback(self.trigger_numbers.close)
         self.unjudged = self._recover_parts(config)
+        self._build_recipes(config)
+        undo.callback(self.current_recipes.close)
         self.labels = Labels.beside(config.outbox.path)
         self.evidence = Evidence(config.archive, self.clock, self.labels)
         records = self._build_records(config)
+        self.models = self._build_models(config)
         self.local_socket = self._build_local_socket(config, records)
         self._estimate = DailyEstimate(records.line_estimate, self.clock)
         self._triggers = TriggerRequests(self._cameras.trackers, self.clock)
@@ -131,7 +146,12 @@ class Composition:
         self.plant = self._build_plant(config)
         undo.callback(self.plant.release)
         self._sink = VerdictDelivery(
-            self.plant, self.delivery.writer, self.evidence, self.delivery.pictures
+            self.plant,
+            self.delivery.writer,
+            self.evidence,
+            self.delivery.pictures,
+            probation=self.models.probation.count,
+            shadow=self.models.shadow,
         )
         self.pipeline = self._build_pipeline(config, open_camera)
         undo.callback(self.pipeline.stop_accepting)
@@ -145,9 +165,48 @@ class Composition:
             undo.callback(self.web.close)
         self.reconfiguration = self._build_reconfiguration(path)
         self.reloader = Reloader(
-            self.reload_queue, self._reload_state, self.reconfiguration, self.notifier
+            self.reload_queue,
+            self._reload_state,
+            self.reconfiguration,
+            self.notifier,
+            self._journal,
         )
         self._status.announce_info()
+
+    def _load_models(self, config: Config, path: Path | None) -> RunningModel:
+        """Loads and checks the model of the common part and those of all recipes."""
+        inspector, current = _tested_inspector(config, path), self.current_recipes
+        recipes = RecipeModels(config, inspector, path, in_use=lambda: current.all().values())
+        if recipes.names:
+            usable = len(recipes.names) - len(recipes.faults)
+            log.info(
+                "recipes: %d of %d can be used, %d loaded, %.1f MB each worker",
+                *(usable, len(recipes.names), len(recipes.loaded), recipes.bytes / 1e6),
+            )
+        for number, seconds in recipes.on_demand.items():
+            log.info(
+                "recipes: %d (%s) is loaded when it is chosen, which took %.0f ms now; raise "
+                "model.recipes_mb to keep it in memory",
+                *(number, recipes.names[number], seconds * 1000),
+            )
+        return RunningModel(inspector, recipes)
+
+    def _build_recipes(self, config: Config) -> None:
+        """The journal, the current recipes and their requests."""
+        publisher = self.delivery.publisher
+        self._journal = Journal.beside(
+            config.outbox.path, self.clock.now, lambda one: publisher.event(event_body(one))
+        )
+        self.recipe_changes = RecipeChanges(self.current_recipes, self._journal, self._model)
+        self._selection = RecipeSelection(
+            self._model.recipes.names,
+            self.current_recipes,
+            self.clock,
+            self.recipe_changes.changed,
+        )
+        self._recipe_requests = RecipeRequests(
+            self._selection, self.recipe_changes, self._cameras.readers.keys
+        )
 
     def _build_part_journal(self, config: Config) -> PartJournal:
         return PartJournal.beside(config.outbox.path, os.environ.get("RUNTIME_DIRECTORY"))
@@ -179,10 +238,12 @@ class Composition:
     def _recover_parts(self, config: Config) -> list[Verdict]:
         """The verdicts of parts that a killed process left open. Runs before the pipeline exists,
         because its pins may announce new parts at once."""
-        judge = build_judge(
-            config, self._model.inspector, self.clock, None, latencies=self._latencies
+        new_judge = partial(
+            build_judge, clock=self.clock, deadline_ms=None, latencies=self._latencies
         )
-        return verdicts_for_open_parts(self.part_journal, self.delivery.rows, judge, self.clock)
+        recipes = self._model.recipes
+        judges = build_judges(config, self._model.inspector, recipes, recipes.loaded, new_judge)
+        return verdicts_for_open_parts(self.part_journal, self.delivery.rows, judges, self.clock)
 
     def _build_records(self, config: Config) -> RecordsService:
         return RecordsService(
@@ -194,14 +255,48 @@ class Composition:
             skipped_samples=lambda: self.evidence.counts.skipped_samples,
         )
 
+    def _build_models(self, config: Config) -> ModelParts:
+        return ModelParts(
+            lambda: self._reload_state.config,
+            self.clock,
+            HistoryReader(history_path(config.outbox.path), self.history.report_damage),
+            take_over=self.reload_queue.wait_for_reload,
+            running=lambda: self._model.inspector.identity.sha256,
+            note=self._note_switch,
+            has_backlog=self._has_backlog,
+            idle_s=self._idle_s,
+            announce=self.delivery.publisher.announce,
+        )
+
+    def _has_backlog(self) -> bool:
+        """Of the pipeline, which is built after the shadow: it hands its verdicts to it."""
+        return self.pipeline.workers.has_backlog
+
+    def _idle_s(self) -> float:
+        """Of the delivery of verdicts, which is built after the window."""
+        return self._sink.idle_s()
+
+    def _note_switch(self, by: str, before: str, after: str, name: str) -> None:
+        log.info("model: %s → %s (asked by %s)", *map(one_line, (before, after, by)))
+        self._journal.add("model", by, before, after, name)
+
     def _build_local_socket(self, config: Config, records: RecordsService) -> LocalSocket:
         path = LocalSocket.place(config.outbox.path, os.environ.get("RUNTIME_DIRECTORY"))
-        return LocalSocket(path, records, config.outbox.path, self.clock)
+        return LocalSocket(
+            path,
+            records,
+            config.outbox.path,
+            self.clock,
+            models=self.models.service,
+            choose_recipe=self._recipe_requests.handle,
+        )
 
     def _build_requests(self, config: Config) -> RequestRouter:
         return RequestRouter(
             {
                 "trigger": self._triggers.handle,
+                "recipe": self._recipe_requests.handle,
+                "models": self.models.requests.handle,
                 "snapshot": self._snapshots.handle,
                 "reload": self.reload_queue.handle,
                 "history": self.record_requests.history,
@@ -238,6 +333,7 @@ class Composition:
             parts_changed=self.plant.wake,
             processed_items=self.delivery.receipts,
             open_camera=open_camera,
+            selection=self._selection,
             latencies=self._latencies,
         )
 
@@ -259,6 +355,8 @@ class Composition:
             WATCH,
             self.local_socket,
             self._estimate,
+            RecipeStatus(self._selection, self._model, self.current_recipes, self._journal),
+            self.models.probation,
         )
 
     def _build_health(self, config: Config, components: Components) -> Health:
@@ -301,12 +399,14 @@ class Composition:
             self.clock,
             self._triggers,
             camera_for=camera_for,
+            choose_recipe=self._recipe_requests.handle,
         )
 
     def _build_reconfiguration(self, path: Path | None) -> Reconfiguration:
         return Reconfiguration(
             path=path,
             model=self._model,
+            selection=self._selection,
             pipeline=self.pipeline,
             plant=self.plant,
             delivery=self.delivery,
@@ -315,6 +415,7 @@ class Composition:
             web=self.web,
             supervisor=self.supervisor,
             status=self._status,
+            models=self.models,
             clock=self.clock,
         )
 

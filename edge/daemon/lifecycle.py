@@ -69,6 +69,11 @@ class Daemon:
         )
         threads["records"] = start_thread("records", parts.record_requests.run, vital=False)
         threads["reload"] = start_thread("reload", parts.reloader.run)
+        threads["recipes"] = start_thread(
+            "recipes", partial(parts.recipe_changes.run, parts.pipeline.load_recipe), vital=False
+        )
+        for name, run in parts.models.threads().items():
+            threads[name] = start_thread(name, run, vital=False)
 
     def _shut_down(self, threads: dict[str, threading.Thread]) -> list[str]:
         """Stops in the direction of the data: capture, inspection, outbox, publisher. Returns the
@@ -88,6 +93,8 @@ class Daemon:
         if parts.web is not None:
             parts.web.close()
         parts.local_socket.close()
+        parts.recipe_changes.close()
+        parts.models.close()
         parts.history.close()
         parts.evidence.close()
         parts.plant.release()
@@ -100,11 +107,13 @@ class Daemon:
             threads["reload"].join(_RELOAD_S)
         parts.local_socket.join(_JOIN_S)
         parts.evidence.join(_JOIN_S)
-        if "history" in threads:
-            threads["history"].join(_JOIN_S)
+        for name in ("history", "recipes", *parts.models.threads()):
+            if name in threads:
+                threads[name].join(_JOIN_S)
         parts.delivery.close()
         parts.part_journal.close()
         parts.trigger_numbers.close()
+        parts.current_recipes.close()
         return hung + [name for name, thread in threads.items() if thread.is_alive()]
 
     @staticmethod

@@ -28,6 +28,7 @@ from edge.inspection.model_file import (
     OutputSpec,
     load_model_file,
     pack_model_file,
+    parse_model_file,
     schema_of,
 )
 from edge.inspection.pixel_scaling import SCALINGS, PixelScaling, ScalingError
@@ -68,6 +69,7 @@ __all__ = [
     "load_model_file",
     "model_input",
     "pack_model_file",
+    "parse_model_file",
     "preprocess",
     "refuse_wrong_verdicts",
     "runtime_module",

@@ -67,6 +67,18 @@ class Inspector:
         """A copy with its own interpreter, for another thread. Raises ModelError."""
         return replace(self, classify=self.classify.clone())
 
+    def with_thresholds(self, reject_at: float | None, review_from: float | None) -> "Inspector":
+        """The same model with the thresholds of another config.yaml; None: those of the model file.
+        Raises ModelError when there are none."""
+        settings = Overrides(reject_at=reject_at, review_from=review_from)
+        thresholds = _thresholds(Path(self.file.path), self.file, settings)
+        return replace(self, thresholds=thresholds)
+
+    @property
+    def memory_bytes(self) -> int:
+        """About how much memory the model takes: its file, and what its runtime keeps."""
+        return len(self.file.content) + self.classify.memory_bytes
+
     def jpeg_decoding(self, width: int, height: int, crop: ViewCrop) -> JPEGDecoding:
         """How a JPEG of this size in pixels is decoded for this model."""
         return jpeg_decoding(width, height, crop, self.input)
@@ -119,13 +131,14 @@ class Inspector:
 
 
 def load_inspector(
-    path: Path,
+    model: Path | ModelFile,
     overrides: Overrides | None = None,
     runtime: Runtime = "auto",
     threads: int = 1,
 ) -> Inspector:
     """Loads and checks a model file. Raises ModelError or MissingPartError."""
-    file = load_model_file(path)
+    file = load_model_file(model) if isinstance(model, Path) else model
+    path = Path(file.path)
     settings = overrides if overrides is not None else Overrides()
     if file.spec is not None:
         _refuse_contradictions(path, file.spec, settings)

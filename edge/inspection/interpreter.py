@@ -2,6 +2,7 @@
 
 import importlib
 import math
+from collections.abc import Sequence
 from functools import partial
 from typing import Any, Protocol
 
@@ -20,6 +21,9 @@ _MODULES = {
 
 class Classifier(Protocol):
     """A model as the inspector uses it; tests judge without a real one."""
+
+    @property
+    def memory_bytes(self) -> int: ...
 
     def __call__(self, picture: NDArray[np.uint8]) -> NDArray[np.float32]: ...
 
@@ -46,7 +50,8 @@ _SIGN = np.uint8(0x80)
 class TFLiteClassifier:
     """A loaded model: one picture in, one row of numbers out. Not thread-safe.
 
-    `shape` is the input's (height, width, channels), `outputs` the length of the output row.
+    `shape` is the input's (height, width, channels), `outputs` the length of the output row,
+    `memory_bytes` about how much memory the runtime takes: its copy of the model, and its tensors.
     """
 
     def __init__(
@@ -93,13 +98,7 @@ class TFLiteClassifier:
                 f"{name}: {self.runtime} cannot load it ({reason}); "
                 "use a .tflite file with one input and one output, made by edge-convert"
             ) from error
-        shape = tuple(int(n) for n in self._in["shape"])
-        if len(shape) != 4 or shape[0] != 1 or shape[3] not in (1, 3):
-            raise ModelError(
-                f"{name}: its input has shape {list(shape)}, a picture classifier has "
-                "[1, height, width, 1 or 3]; use a model made by edge-convert"
-            )
-        self.shape = shape[1], shape[2], shape[3]
+        self.shape = _picture_shape(self._in, name)
         self.outputs = int(self._out["shape"][-1])
         known = (np.uint8, np.int8, np.float32, *((np.int16,) if plain else ()))
         if self._in["dtype"] not in known:
@@ -109,6 +108,7 @@ class TFLiteClassifier:
             )
         _check_output(self._out, name)
         self.filling = _filling(self._in, name, scaling) if plain else None
+        self.memory_bytes = len(model) + _tensor_bytes(self._tflite.get_tensor_details())
 
     def clone(self) -> "TFLiteClassifier":
         """Loads the model again, for another thread. Raises ModelError."""
@@ -132,6 +132,22 @@ class TFLiteClassifier:
             scale, zero = self._out["quantization"]
             row = (row.astype(np.float32) - zero) * scale
         return np.asarray(row, np.float32)
+
+
+def _picture_shape(tensor: dict[str, Any], name: str) -> tuple[int, int, int]:
+    """Height, width and channels of the input. Raises ModelError when it takes no picture."""
+    shape = tuple(int(n) for n in tensor["shape"])
+    if len(shape) != 4 or shape[0] != 1 or shape[3] not in (1, 3):
+        raise ModelError(
+            f"{name}: its input has shape {list(shape)}, a picture classifier has "
+            "[1, height, width, 1 or 3]; use a model made by edge-convert"
+        )
+    return shape[1], shape[2], shape[3]
+
+
+def _tensor_bytes(tensors: Sequence[dict[str, Any]]) -> int:
+    """The size of all tensors, weights included."""
+    return sum(math.prod(map(int, t["shape"])) * np.dtype(t["dtype"]).itemsize for t in tensors)
 
 
 def _filling(tensor: dict[str, Any], name: str, scaling: Scaling | None) -> InputFilling:

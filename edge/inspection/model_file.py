@@ -44,6 +44,9 @@ _NEWER = (
     "it was made by a newer edge-inspect: update this one, or convert the model with the version "
     "that runs on the box"
 )
+# The archive's comment, which ends the file: a checksum of all before it.
+_SUM_MARK = b"sha256:"
+_NO_SUM = _SUM_MARK + b"0" * 64
 _OURS = re.compile(rb"PK\x03\x04.{26}(labels\.txt|inspection\.json)", re.DOTALL)
 
 _DAMAGED = (
@@ -114,7 +117,10 @@ def schema_of(spec: InputSpec) -> Schema:
 
 @dataclass(frozen=True, slots=True)
 class ModelFile:
-    """A model file in memory. `spec` and `labels` are None for a plain .tflite."""
+    """A model file in memory. `spec` and `labels` are None for a plain .tflite.
+
+    `signed_by`: the id of the key whose signature was verified; None: unsigned, or not verified.
+    """
 
     path: str
     content: bytes
@@ -122,6 +128,7 @@ class ModelFile:
     labels: tuple[str, ...] | None
     spec: InspectionSpec | None
     golden: dict[str, bytes] = field(default_factory=dict)
+    signed_by: str | None = None
 
     def __repr__(self) -> str:
         """Without its megabytes."""
@@ -146,11 +153,17 @@ def load_model_file(path: Path) -> ModelFile:
             f"{path}: the model file cannot be read ({error.strerror}); put one there "
             "that edge-convert made (run `make demo` for one to try), or point model.path at one"
         ) from error
+    return parse_model_file(content, str(path))
+
+
+def parse_model_file(content: bytes, path: str) -> ModelFile:
+    """Checks the bytes of a model file. `path`: for messages. Raises ModelError."""
     if content[4:8] != b"TFL3":
         raise ModelError(
             f"{path}: not a TFLite model (no TFL3 mark at byte 4); point model.path at a .tflite "
             "file made by edge-convert"
         )
+    _check_sum(content, path)
     if not is_intact(content):
         raise ModelError(
             f"{path}: the model is damaged or truncated (it ends after {len(content)} bytes); "
@@ -158,7 +171,9 @@ def load_model_file(path: Path) -> ModelFile:
         )
     sha256 = hashlib.sha256(content).hexdigest()
     packed = zipfile.is_zipfile(io.BytesIO(content))
-    members = _read_members(content, str(path)) if packed else {}
+    if packed:
+        _refuse_cut_comment(content, path)
+    members = _read_members(content, path) if packed else {}
     # A packed model without inspection.json would run as a plain one, unlike its test.
     lost = {match.decode() for match in _OURS.findall(content)} - members.keys()
     if lost:
@@ -166,8 +181,8 @@ def load_model_file(path: Path) -> ModelFile:
             f"{path}: the files appended to the model are damaged or truncated "
             f"({', '.join(sorted(lost))}); copy it again"
         )
-    labels = _read_labels(members, str(path))
-    spec = _read_spec(members, str(path))
+    labels = _read_labels(members, path)
+    spec = _read_spec(members, path)
     if spec is not None and labels is None:
         raise ModelError(f"{path}: {LABELS} is missing from the file; convert the model again")
     if spec is not None and labels is not None and spec.ok_label not in labels:
@@ -176,7 +191,7 @@ def load_model_file(path: Path) -> ModelFile:
             "convert the model again"
         )
     golden = {name: data for name, data in members.items() if name.startswith(GOLDEN)}
-    return ModelFile(str(path), content, sha256, labels, spec, golden)
+    return ModelFile(path, content, sha256, labels, spec, golden)
 
 
 def pack_model_file(
@@ -197,12 +212,41 @@ def pack_model_file(
     }
     buffer = io.BytesIO(tflite)
     with zipfile.ZipFile(buffer, "a", zipfile.ZIP_DEFLATED) as archive:
+        archive.comment = _NO_SUM
         for name, data in members.items():
             info = zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0))
             info.external_attr = 0o644 << 16
             info.compress_type = zipfile.ZIP_DEFLATED
             archive.writestr(info, data)
-    return buffer.getvalue()
+    return _with_sum(buffer.getvalue())
+
+
+def _with_sum(packed: bytes) -> bytes:
+    """Fills in the checksum at the end of an archive that has room for it in its comment."""
+    body = packed[: -len(_NO_SUM)]
+    return body + _SUM_MARK + hashlib.sha256(body).hexdigest().encode()
+
+
+def _check_sum(content: bytes, path: str) -> None:
+    """Raises ModelError when the file ends with a checksum, and it is wrong. Files of earlier
+    versions have none. A flipped byte damages the mark or the digits, never both."""
+    body, mark = content[: -len(_NO_SUM)], content[-len(_NO_SUM) :]
+    digits = mark[len(_SUM_MARK) :]
+    if not mark.startswith(_SUM_MARK) and re.fullmatch(rb"[0-9a-f]{64}", digits) is None:
+        return
+    if mark != _SUM_MARK + hashlib.sha256(body).hexdigest().encode():
+        raise ModelError(
+            f"{path}: the file was changed or damaged after it was made (its checksum is wrong); "
+            "copy it again"
+        )
+
+
+def _refuse_cut_comment(content: bytes, path: str) -> None:
+    """`zipfile` reads an archive whose comment is cut off."""
+    end = content.rfind(b"PK\x05\x06")
+    size = int.from_bytes(content[end + 20 : end + 22], "little")
+    if end + 22 + size > len(content):
+        raise ModelError(f"{path}: the file is truncated (its checksum is cut off); copy it again")
 
 
 def _read_members(content: bytes, path: str) -> dict[str, bytes]:

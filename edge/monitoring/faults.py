@@ -43,13 +43,17 @@ THREADS = {
     "estimate": "the estimate in health is not updated",
     "history": "verdicts are not remembered",
     "inspection": "the pictures of its cameras are not judged",
+    "models": "the request `models` is not answered, and a switch that waits does not come",
     "mqtt": "its connection to the broker ends and is opened again",
     "outbox": "verdicts are not written to the disk",
     "outputs": "the wires do not follow the verdicts",
     "pictures": "pictures are not sent",
+    "probation": "new model versions are not watched",
     "publisher": "verdicts are not sent",
+    "recipes": "changed recipes are not noted, and models are not loaded",
     "records": "the requests `history` and `label` are not answered",
     "reload": "a changed config.yaml is not applied",
+    "shadow": "a candidate does not judge along",
     "signals": "SIGTERM and SIGHUP are not obeyed",
     "supervisor": "silent cameras are not noticed",
     "trigger-": "its parts are not announced",
@@ -66,6 +70,9 @@ KINDS: dict[str, Severity] = {
     "thread_failed": "warning",
     "accessory": "warning",
     "evidence": "warning",
+    "no_recipe": "unhealthy",
+    "recipes": "warning",
+    "model_returned": "warning",
     "outbox_dropped": "warning",
     "outbox_damaged": "warning",
     "outbox_parked": "warning",
@@ -172,6 +179,20 @@ def local_faults(socket: str) -> Iterator[Fault]:
     """`socket`: why the local socket is not there; empty when it is."""
     if socket:
         yield Fault("local_socket", "local socket", f"{socket}, then restart the daemon")
+
+
+def recipe_faults(unusable: Iterable[tuple[str, str]], sentences: Iterable[str]) -> Iterator[Fault]:
+    """unusable: cameras whose parts all get `error`, and why. sentences: what else is wrong."""
+    for camera, why in unusable:
+        yield Fault("no_recipe", f"camera {camera}", f"its parts get `error`: {why}")
+    for sentence in sentences:
+        yield Fault("recipes", "recipes", sentence)
+
+
+def model_faults(sentences: Iterable[str]) -> Iterator[Fault]:
+    """sentences: new versions that went back to the one before, or should."""
+    for sentence in sentences:
+        yield Fault("model_returned", "models", sentence)
 
 
 def history_faults(stats: HistoryStats) -> Iterator[Fault]:

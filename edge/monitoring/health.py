@@ -16,7 +16,9 @@ from edge.monitoring.faults import (
     history_faults,
     local_faults,
     machine_faults,
+    model_faults,
     plant_faults,
+    recipe_faults,
     thread_faults,
 )
 from edge.monitoring.health_body import CameraSample, Components, HealthBody, health_body
@@ -112,6 +114,12 @@ class Health:
         yield from plant_faults(components.plant.pin_faults(), components.plant.accessory_faults())
         yield from evidence_faults(components.plant.evidence_faults())
         yield from camera_faults((c.reader.id, c.state, c.why) for c in cameras)
+        recipes = components.recipes
+        unusable = ((c.reader.id, recipes.why_unusable(c.reader.id)) for c in cameras)
+        yield from recipe_faults(
+            ((camera, why) for camera, why in unusable if why), recipes.faults()
+        )
+        yield from model_faults(components.models.faults())
         yield from config_faults(reload.problems, reload.restart_required)
         yield from delivery_faults(
             components.writer.fault,

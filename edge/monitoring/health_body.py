@@ -62,6 +62,28 @@ class EstimateState(Protocol):
     latest: dict[str, Any] | None
 
 
+class RecipeState(Protocol):
+    """The recipes; `edge.plant.RecipeStatus` implements it."""
+
+    def current(self, camera: str) -> int | None:
+        """The number of a camera's current recipe; None: there is none."""
+
+    def why_unusable(self, camera: str) -> str | None:
+        """Why the parts of a camera cannot be judged by its current recipe; None: they can."""
+
+    def faults(self) -> list[str]:
+        """What is wrong beside that, one sentence each."""
+        ...
+
+
+class ModelState(Protocol):
+    """The model versions; `edge.plant.ProbationWatch` implements it."""
+
+    def faults(self) -> list[str]:
+        """Versions that went back or should, one sentence each, with the remedy."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Components:
     """The running components that health and the supervisor read. `readers` and `trackers` are by
@@ -83,6 +105,8 @@ class Components:
     threads: ThreadWatch
     local_socket: LocalSocketState
     estimate: EstimateState
+    recipes: RecipeState
+    models: ModelState
 
 
 class TriggerBody(TypedDict):
@@ -109,6 +133,7 @@ class CameraBody(TypedDict):
     faults: int
     reconnects: int
     trigger: TriggerBody
+    recipe: int | None
 
 
 class BrokerBody(TypedDict):
@@ -264,6 +289,7 @@ def _camera(components: Components, sample: CameraSample) -> CameraBody:
         "faults": reader.faults,
         "reconnects": reader.reconnects,
         "trigger": _trigger(components.trackers.get(reader.id)),
+        "recipe": components.recipes.current(reader.id),
     }
 
 

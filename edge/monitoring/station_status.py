@@ -8,7 +8,6 @@ from edge.config import ReloadState, mask_credentials
 from edge.core.clock import Clock
 from edge.core.messages import rfc3339, to_json
 from edge.core.systemd import SystemdNotifier
-from edge.inspection import Inspector
 from edge.monitoring.health import Health
 from edge.mqtt import Publisher
 from edge.pipeline import RunningModel
@@ -36,7 +35,7 @@ class StationStatus:
 
     def announce_info(self) -> None:
         """Publishes the retained `info`."""
-        body = info_body(self._state, self._model.inspector, self._clock, self._session)
+        body = info_body(self._state, self._model, self._clock, self._session)
         self._publisher.announce("info", to_json(body))
 
     def announce_reload(self) -> None:
@@ -48,9 +47,10 @@ class StationStatus:
 
 
 def info_body(
-    state: ReloadState, inspector: Inspector, clock: Clock, session: str
+    state: ReloadState, model: RunningModel, clock: Clock, session: str
 ) -> dict[str, Any]:
     """The body of `info`. The order of keys is the order in the JSON."""
+    inspector, recipes = model.inspector, model.recipes
     identity, thresholds = inspector.identity, inspector.thresholds
     return {
         "schema": INFO_SCHEMA,
@@ -66,6 +66,7 @@ def info_body(
             "name": identity.name,
             "version": identity.version,
             "sha256": identity.sha256,
+            "signed_by": inspector.file.signed_by,
         },
         "labels": list(inspector.labels),
         "thresholds": {
@@ -82,5 +83,9 @@ def info_body(
                 "trigger": camera.trigger.kind,
             }
             for camera in state.config.cameras
+        ],
+        "recipes": [
+            {"number": number, "name": name, "fault": recipes.faults.get(number)}
+            for number, name in recipes.names.items()
         ],
     }

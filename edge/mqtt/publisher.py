@@ -146,6 +146,11 @@ class Publisher:
         self._events.wake()
         return queued
 
+    def event(self, body: bytes) -> None:
+        """Publishes once on `<prefix>/<station>/event`. A restart loses it; the journal has it."""
+        if self._retained.event(body):
+            self._events.wake()
+
     def reconfigure(self, config: Config) -> None:
         """Publishes `stopped` and connects again with the settings of `config`."""
         self._new_config = config

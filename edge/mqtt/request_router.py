@@ -79,7 +79,9 @@ class RequestRouter:
         transaction: str | None = None
         try:
             transaction, fields = parse_request(message.body, needs_transaction=True)
-            data = self._handler(name, retained=message.retained)(transaction, fields)
+            handler = self._handler(name, retained=message.retained)
+            self._check_allowed(name, fields)
+            data = handler(transaction, fields)
             if isinstance(data, Future):
                 data.add_done_callback(
                     lambda done: self._answer(to, transaction, result_or_error(done))
@@ -126,11 +128,19 @@ class RequestRouter:
         if handler is None:
             known = ", ".join(sorted(self._handlers))
             raise TriggerError(f"unknown request {name[:64]!r}; known: {known}", "unknown")
+        return handler
+
+    def _check_allowed(self, name: str, fields: Mapping[str, Any]) -> None:
         if not self._is_allowed(name):
             raise RefusedError(
                 f"request/{name} is not allowed on this box: name {name} in mqtt.allow_requests"
             )
-        return handler
+        # a trigger that names a recipe changes the recipe too
+        if name == "trigger" and "recipe" in fields and not self._is_allowed("recipe"):
+            raise RefusedError(
+                "request/trigger with a recipe is not allowed on this box: name recipe in "
+                "mqtt.allow_requests"
+            )
 
 
 def settle(answer: Future[Data], result: Data | EdgeInspectError) -> None:

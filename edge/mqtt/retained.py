@@ -1,5 +1,5 @@
 """The messages besides verdicts: retained topics, of which the newest body matters, and replies to
-requests, which are sent once."""
+requests and events, which are sent once."""
 
 import json
 import threading
@@ -61,6 +61,15 @@ class RetainedTopics:
             if len(self._replies) >= _MAX_REPLIES:
                 return False
             self._replies += [OutgoingMessage(topic, body, False, about) for topic in topics]
+        return True
+
+    def event(self, body: bytes) -> bool:
+        """Queues a message for `<base>/event`, which is sent once. False: too many wait."""
+        message = OutgoingMessage(f"{self._base}/event", body, False, MessageProperties())
+        with self._lock:
+            if len(self._replies) >= _MAX_REPLIES:
+                return False
+            self._replies.append(message)
         return True
 
     def connected(self) -> None:

@@ -7,19 +7,19 @@ from functools import partial
 
 from edge.capture import Camera, DemandGate, ItemLedger, OpenCamera, ReaderLedger
 from edge.capture.reader import Reader
-from edge.config import CameraConfig
 from edge.core.clock import Clock, StopEvent
 from edge.core.errors import EdgeInspectError
 from edge.core.gpio import PinFactory
 from edge.core.jpeg import JPEGDecoding
 from edge.core.part import Part
 from edge.core.threads import NamedThread
-from edge.inspection import InputSpec, ViewCrop
+from edge.inspection import InputSpec
+from edge.pipeline.camera_recipes import CameraRecipes
 from edge.pipeline.mailbox import Mailbox
 from edge.pipeline.part_tracker import PartTracker
 from edge.pipeline.running_state import RunningModel
 from edge.pipeline.trigger_sources import trigger_source
-from edge.pipeline.view_selection import disagreement, view_of
+from edge.pipeline.view_selection import disagreement
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +29,7 @@ class CameraUnit:
 
     def __init__(
         self,
-        config: CameraConfig,
+        recipes: CameraRecipes,
         mailbox: Mailbox,
         clock: Clock,
         processed_items: ItemLedger,
@@ -45,7 +45,8 @@ class CameraUnit:
     ) -> None:
         """Opens nothing yet.
 
-        - `input_spec`: the preprocessing that the model was trained with.
+        - `recipes`: the camera's settings, and what its recipes change.
+        - `input_spec`: the preprocessing that the model of the common part was trained with.
         - `open_camera`: opens the source of a camera.
         - `note_part`: writes an accepted part, and the number of its verdicts, to the journal
           before the trigger is answered.
@@ -55,7 +56,8 @@ class CameraUnit:
         - `predecessor`: the camera of this name that this one replaces; its numbers go on.
         - `factory`: gpiozero's pin factory; None: the board's.
         """
-        self.config = config
+        config = self.config = recipes.common.config
+        self.recipes = recipes
         if (why := disagreement(config, input_spec)) is not None:
             log.warning("%s", why)
         self._mailbox, self._clock, self._items = mailbox, clock, ReaderLedger(processed_items)
@@ -63,18 +65,10 @@ class CameraUnit:
         self._go, self._stop = threading.Event(), StopEvent()
         self._predecessor = predecessor
         self._inlet = mailbox.inlet()
-        self._crop = ViewCrop(view_of(config, input_spec))
         self.tracker: PartTracker | None = None
         self._demand: DemandGate | None = None
         if config.trigger.announces:
-            self.tracker = PartTracker(
-                config.id,
-                config.trigger,
-                clock,
-                on_accepted=lambda part: note_part(part, self._crop.verdicts),
-                on_change=self._on_parts_changed,
-                next_number=partial(next_number, config.id),
-            )
+            self.tracker = self._new_tracker(note_part, next_number)
             self._demand = DemandGate(self._wants_pictures)
         self.reader: Reader = Reader(
             config,
@@ -82,7 +76,8 @@ class CameraUnit:
             self._inlet,
             clock,
             self._stop,
-            size_error=self._crop.mismatch,
+            size_error=self._size_error,
+            settings_at=recipes.at,
         )
         self._thread = NamedThread(f"camera-{config.id}", self._run)
         tracker = self.tracker
@@ -163,6 +158,20 @@ class CameraUnit:
         self._go.wait()
         self.reader.run()
 
+    def _new_tracker(
+        self, note_part: Callable[[Part, int], None], next_number: Callable[[str], int]
+    ) -> PartTracker:
+        recipes, name = self.recipes, self.config.id
+        return PartTracker(
+            name,
+            self.config.trigger,
+            self._clock,
+            on_accepted=lambda part: note_part(part, recipes.crop(part.recipe).verdicts),
+            on_change=self._on_parts_changed,
+            next_number=partial(next_number, name),
+            recipes=recipes,
+        )
+
     def _on_parts_changed(self) -> None:
         """The camera may have to decode again, the worker has another deadline, and the output
         `busy` may have to change."""
@@ -179,7 +188,14 @@ class CameraUnit:
         )
 
     def _open_camera(self) -> Camera:
-        return self._open(self.config, self._clock, self._items, self._decoding, self._demand)
+        config = self.recipes.settings(self.recipes.current())
+        return self._open(config, self._clock, self._items, self._decoding, self._demand)
+
+    def _size_error(self, width: int, height: int) -> str | None:
+        return self.recipes.crop(self.recipes.current()).mismatch(width, height)
 
     def _decoding(self, width: int, height: int) -> JPEGDecoding:
-        return self._model.inspector.jpeg_decoding(width, height, self._crop)
+        """By the current recipe. A frame that is judged by another one is decoded again."""
+        number = self.recipes.current()
+        inspector = self._model.inspector_for(number)
+        return inspector.jpeg_decoding(width, height, self.recipes.crop(number))

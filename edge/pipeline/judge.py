@@ -14,7 +14,7 @@ from edge.core.image import EncodedPicture
 from edge.core.part import Part
 from edge.core.percentiles import Latencies
 from edge.core.terms import Pixels
-from edge.core.verdict import Judging, Outcome, Rule, Verdict
+from edge.core.verdict import Judging, Outcome, RecipeIdentity, Rule, Verdict
 from edge.core.view import ViewConfig
 from edge.inspection import Inspector, Judgement, Thresholds, combine, with_hysteresis
 from edge.pipeline.frame_inspector import CameraProfile, FrameInspector, FrameResult, OnBadPicture
@@ -24,11 +24,12 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Provenance:
-    """The origin that every verdict of this process states."""
+    """The origin that every verdict of a judge states."""
 
     station: str
     config_hash: str
     boot_id: str
+    recipe: RecipeIdentity | None = None
 
 
 def judging_by(inspector: Inspector, view: ViewConfig) -> Judging:
@@ -255,6 +256,7 @@ class Judge:
             trigger_to_verdict_ms=since_trigger_ms,
             receipt=shown.frame.receipt if shown else None,
             judging=self._judging_of(camera),
+            recipe=self._provenance.recipe,
         )
 
     def _judging_of(self, camera: str) -> Judging:

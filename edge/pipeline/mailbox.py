@@ -169,6 +169,11 @@ class Mailbox:
         with self._changed:
             return self._closed and not self._slots and not self._part_frames
 
+    @property
+    def has_work(self) -> bool:
+        """Whether frames wait. Without the lock: the answer is of a moment in any case."""
+        return bool(self._slots or self._part_frames)
+
     def has_frame(self, camera: str) -> bool:
         """Whether a frame of this camera was not taken yet."""
         with self._changed:

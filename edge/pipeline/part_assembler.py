@@ -11,7 +11,7 @@ from edge.core.frame import Frame
 from edge.core.part import Part, PartFrame
 from edge.core.verdict import Verdict
 from edge.pipeline.frame_inspector import FrameResult
-from edge.pipeline.judge import Judge
+from edge.pipeline.judges import Judges, PartJudge
 from edge.pipeline.part_tracker import PartTracker
 
 # The frames of a verdict, the one that it shows first, then the part's others in order of capture;
@@ -25,7 +25,7 @@ class PartAssembler:
     def __init__(
         self,
         trackers: Mapping[str, PartTracker],
-        judge: Judge,
+        judges: Judges,
         clock: Clock,
         keeps_all_frames: Callable[[], bool] = lambda: False,
     ) -> None:
@@ -36,14 +36,14 @@ class PartAssembler:
         """
         self.discarded = 0  # frames of parts that had their verdict already
         self._trackers = trackers
-        self._judge, self._clock = judge, clock
+        self._judges, self._clock = judges, clock
         self._keeps_all_frames = keeps_all_frames
         self._results: dict[tuple[str, int], list[FrameResult]] = {}
-        self._judges: dict[tuple[str, int], Judge] = {}  # the judge of a part's first frame
+        self._judge_of: dict[tuple[str, int], PartJudge] = {}  # from a part's first frame on
 
-    def adopt(self, judge: Judge) -> None:
-        """Sets the judge of every part of which no frame was judged yet."""
-        self._judge = judge
+    def adopt(self, judges: Judges) -> None:
+        """Sets the judges of every part of which no frame was judged yet."""
+        self._judges = judges
 
     def add(self, part_frame: PartFrame) -> list[Emitted]:
         """Judges a frame of a part. Returns the verdicts when it was the last one, or carries a
@@ -59,7 +59,8 @@ class PartAssembler:
             return self._close(part, part_frame.fault)
         key = part.camera, part.number
         results = self._results.setdefault(key, [])
-        result = self._judges.setdefault(key, self._judge).inspect(part_frame.frame)
+        judge = self._judge_of.setdefault(key, self._judges.of(part.recipe))
+        result = judge.inspect(part_frame.frame)
         if self._keeps_all_frames():
             results.append(replace(result, frame=result.frame.compact()))
         else:
@@ -97,7 +98,8 @@ class PartAssembler:
 
     def _conclude(self, part: Part, fault: str | None) -> list[Emitted]:
         results = self._results.pop((part.camera, part.number), [])
-        judge = self._judges.pop((part.camera, part.number), self._judge)
+        judge = self._judge_of.pop((part.camera, part.number), None)
+        judge = judge or self._judges.of(part.recipe)
         shown = max(results, key=lambda r: r.score, default=None)
         verdicts = judge.conclude(part.camera, results, part, fault)
         others = [result for result in results if result is not shown]

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from edge.core.clock import Clock
 from edge.core.verdict import Verdict
-from edge.pipeline.judge import Judge
+from edge.pipeline.judges import Judges
 from edge.storage import PartJournal, SendQueue
 
 log = logging.getLogger(__name__)
@@ -17,7 +17,7 @@ _PAGE = 500
 
 
 def verdicts_for_open_parts(
-    parts: PartJournal, rows: SendQueue, judge: Judge, clock: Clock
+    parts: PartJournal, rows: SendQueue, judges: Judges, clock: Clock
 ) -> list[Verdict]:
     """The `error` verdicts: one for each part, or for each of its regions without a verdict.
 
@@ -35,7 +35,7 @@ def verdicts_for_open_parts(
         # by the wall clock: the monotonic clock may have restarted
         since = tick - max(0.0, now - one.part.at)
         part = replace(one.part, tick=since, due=since, latest=since, until=since)
-        found = judge.conclude(part.camera, [], part, REASON)
+        found = judges.of(part.recipe).conclude(part.camera, [], part, REASON)
         verdicts += [v for v in found if v.region not in one.stored_regions]
     if left:
         log.warning("%d parts were open when the last process ended; each gets `error`", len(left))

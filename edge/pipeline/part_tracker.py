@@ -15,6 +15,7 @@ from edge.core.errors import TriggerError
 from edge.core.frame import Frame
 from edge.core.part import Part, PartFrame
 from edge.core.terms import TriggerKind
+from edge.pipeline.camera_recipes import PartRecipes, WithoutRecipes
 from edge.pipeline.presence_detector import PresenceDetector
 
 _WITHOUT_ANSWER: frozenset[TriggerKind] = frozenset({"gpio", "presence"})
@@ -41,6 +42,7 @@ class PartTracker:
         on_accepted: Callable[[Part], None] = lambda _part: None,
         on_change: Callable[[], None] = lambda: None,
         next_number: Callable[[], int] | None = None,
+        recipes: PartRecipes | None = None,
     ) -> None:
         """Callbacks run on the thread that changes the parts.
 
@@ -49,6 +51,7 @@ class PartTracker:
         on_change: called after a part was accepted, refused or closed.
         next_number: returns the number of a new trigger, which rises over restarts; None: counts
             this tracker's.
+        recipes: of this camera; None: there are none.
         """
         self.camera, self.config = camera, config
         self.triggered = 0
@@ -57,6 +60,7 @@ class PartTracker:
         self._on_accepted, self._on_change = on_accepted, on_change
         self._next_number = next_number or (lambda: self.triggered)
         self._clock = clock
+        self._recipes = recipes or WithoutRecipes(config)
         self._presence = PresenceDetector(config) if config.kind == "presence" else None
         self._open: deque[_OpenPart] = deque()
         # bounded, in case inspection hangs; `refused` counts them all
@@ -65,12 +69,21 @@ class PartTracker:
         self._shut = False
 
     def trigger(
-        self, kind: TriggerKind, name: str | None = None, transaction: str | None = None
+        self,
+        kind: TriggerKind,
+        name: str | None = None,
+        transaction: str | None = None,
+        recipe: int | None = None,
     ) -> Part:
-        """Announces a part now. Raises TriggerError when it is refused. A refused trigger without
-        an answer (gpio, presence) also gets an `error` verdict."""
+        """Announces a part now. `recipe`: makes this one current first.
+
+        Raises TriggerError when it is refused. A refused trigger without an answer (gpio,
+        presence), and one whose recipe cannot judge, also gets an `error` verdict.
+        """
         try:
             with self._lock:
+                if recipe is not None and not self._shut:
+                    self._recipes.choose(recipe, f"trigger: {transaction or kind}")
                 now, tick = self._clock.now(), self._clock.tick()
                 return self._announce(kind, name, transaction, now, tick)
         finally:
@@ -138,7 +151,8 @@ class PartTracker:
     def _announce(
         self, kind: TriggerKind, name: str | None, transaction: str | None, at: float, tick: float
     ) -> Part:
-        config = self.config
+        recipe = self._recipes.current()
+        config = self._recipes.trigger(recipe)
         due = tick + config.delay_ms / 1000
         until = tick + config.deadline_ms / 1000
         latest = until if config.window_ms is None else min(until, due + config.window_ms / 1000)
@@ -155,11 +169,13 @@ class PartTracker:
             latest=latest,
             until=until,
             frames=config.frames,
+            recipe=recipe,
         )
-        why = self._refusal(name)
+        unusable = self._recipes.why_unusable(recipe)
+        why = self._refusal(name) or (unusable and f"camera {self.camera}: {unusable}")
         if why is not None:
             self.refused += 1
-            if kind in _WITHOUT_ANSWER and not self._shut:
+            if (kind in _WITHOUT_ANSWER or unusable is not None) and not self._shut:
                 self._refusals.append(PartFrame(part, None, why, refused=True))
             raise TriggerError(why, "stopping" if self._shut else "busy")
         self._open.append(_OpenPart(part, config.frames))
@@ -189,10 +205,12 @@ class PartTracker:
                 part_frames.append(PartFrame(part, None, self._why_late(each, missed=True)))
                 each.missing = 0
             elif frame.captured_tick >= part.due:
-                each.missing -= 1
-                return [*part_frames, PartFrame(part, _owned(frame))]
-            else:
-                break  # later parts are due even later
+                if self._recipes.same_camera(part.recipe, frame.recipe):
+                    each.missing -= 1
+                    return [*part_frames, PartFrame(part, _owned(frame))]
+                part_frames.append(PartFrame(part, None, _other_camera(part, frame)))
+                each.missing = 0
+            # else: the next part may be of another recipe, and due earlier
         self.unused += 1
         return part_frames
 
@@ -220,6 +238,13 @@ class PartTracker:
         except TriggerError:
             return  # counted, and reported as an `error` verdict
         self._on_change()
+
+
+def _other_camera(part: Part, frame: Frame) -> str:
+    return (
+        f"recipe {frame.recipe} was chosen before the picture of this part of recipe {part.recipe} "
+        "came, and it sets controls or trust limits otherwise; choose it after the verdict"
+    )
 
 
 def _owned(frame: Frame) -> Frame:

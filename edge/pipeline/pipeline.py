@@ -5,13 +5,15 @@ new one judges everything that comes afterwards.
 """
 
 import logging
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 from edge.capture import ItemLedger, OpenCamera
-from edge.config import CameraConfig, Config, ConfigDiff
+from edge.config import Config, ConfigDiff
 from edge.core.clock import Clock, StopEvent
 from edge.core.errors import EdgeInspectError, RefusedError
 from edge.core.gpio import PinFactory
@@ -19,9 +21,13 @@ from edge.core.part import Part
 from edge.core.percentiles import Latencies
 from edge.inspection import Inspector
 from edge.pipeline.build import build_judge
+from edge.pipeline.camera_recipes import CameraRecipes, CameraSettings
 from edge.pipeline.camera_unit import CameraUnit
 from edge.pipeline.judge import Judge
+from edge.pipeline.judges import Judges
 from edge.pipeline.mailbox import Mailbox
+from edge.pipeline.recipe_models import RecipeModels, build_judges, clones, recipe_judge
+from edge.pipeline.recipe_selection import NothingStored, RecipeSelection
 from edge.pipeline.running_state import RunningCameras, RunningModel
 from edge.pipeline.view_selection import view_of
 from edge.pipeline.worker import InspectionWorker, VerdictSink
@@ -52,7 +58,8 @@ class PipelineChange:
 
     config: Config
     inspector: Inspector
-    judges: Sequence[Judge]  # by worker
+    recipes: RecipeModels
+    judges: Sequence[Judges]  # by worker
     removed: Sequence[CameraUnit]
     added: Sequence[CameraUnit]
     done: bool = False
@@ -74,6 +81,7 @@ class Pipeline:
         parts_changed: Callable[[], None],
         processed_items: ItemLedger,
         open_camera: OpenCamera,
+        selection: RecipeSelection | None = None,
         latencies: Latencies | None = None,
         factory: PinFactory | None = None,
         timeouts: PipelineTimeouts | None = None,
@@ -84,9 +92,12 @@ class Pipeline:
         - `cameras`, `model`: the running ones; changed here, read elsewhere.
         - `note_part`, `next_number`, `parts_changed`, `open_camera`, `factory`: see `CameraUnit`.
         - `processed_items`: the files that have a verdict.
+        - `selection`: which recipes are current; None: there are no recipes.
         """
         self._config, self._model, self._clock = config, model, clock
         self._cameras, self._sink = cameras, sink
+        self._selection = selection or RecipeSelection({}, NothingStored(), clock)
+        self._changing = threading.Lock()  # a loaded recipe must not enter judges that are replaced
         self._latencies = latencies or Latencies()
         self._timeouts = timeouts or PipelineTimeouts()
         self._units: dict[str, CameraUnit] = {}
@@ -102,7 +113,10 @@ class Pipeline:
             model=model,
             factory=factory,
         )
-        units = [self._build_unit(camera, model.inspector) for camera in config.cameras]
+        units = [
+            self._build_unit(settings, model.inspector)
+            for settings in self._camera_recipes(config, model.inspector, model.recipes)
+        ]
         self._show({unit.config.id: unit for unit in units})
         try:
             for unit in units:
@@ -125,22 +139,26 @@ class Pipeline:
         inspector: Inspector,
         free: Callable[[int], bool],
         undo: ExitStack,
+        recipes: RecipeModels | None = None,
     ) -> PipelineChange:
         """Builds all that the new configuration needs, its threads included. Nothing that runs
         changes. Raises EdgeInspectError when a pin cannot be used.
 
         free: whether the old configuration does not use a pin; such pins are opened now.
         undo: gets what discards it.
+        recipes: the models of the recipes; None: the running ones.
         """
-        config = changes.config
-        removed = self._changed_units(changes, inspector)
+        config, recipes = changes.config, recipes or self._model.recipes
+        settings = self._camera_recipes(config, inspector, recipes)
+        removed = self._changed_units(changes, settings)
         replaced = {unit.config.id: unit for unit in removed}
         self.workers.keep_state(undo)
         self.workers.set_limit(config.model.workers)
         added = []
-        for camera in config.cameras:
-            if camera.id in replaced or camera.id in changes.added:
-                unit = self._build_unit(camera, inspector, replaced.get(camera.id))
+        for camera in settings:
+            name = camera.common.config.id
+            if name in replaced or name in changes.added:
+                unit = self._build_unit(camera, inspector, replaced.get(name))
                 undo.callback(unit.stop)
                 undo.callback(unit.close_pin)
                 unit.prepare()
@@ -148,11 +166,13 @@ class Pipeline:
                     unit.open_pin()
                 added.append(unit)
         judges = [
-            self._judge(config, self._inspector_for(worker, inspector))
-            for worker in self.workers.all
+            self._judges(config, self._inspector_for(worker, inspector), recipes, first=not index)
+            for index, worker in enumerate(self.workers.all)
         ]
         self.workers.start()
-        return PipelineChange(config, inspector, tuple(judges), tuple(removed), tuple(added))
+        return PipelineChange(
+            config, inspector, recipes, tuple(judges), tuple(removed), tuple(added)
+        )
 
     def adopt(
         self, change: PipelineChange, others: Callable[[ExitStack], None], stop: StopEvent
@@ -171,7 +191,9 @@ class Pipeline:
             switch = partial(self._switch, change, others, stop)
             pause_s = self._timeouts.pause_s
             try:
-                if not self.workers.run_paused(switch, pause_s, stop.is_set):
+                with self._changing:
+                    paused = self.workers.run_paused(switch, pause_s, stop.is_set)
+                if not paused:
                     _refuse_when(stop)
                     why = f"the model did not come to the end of a frame in {pause_s:g} s"
                     raise RefusedError(why)
@@ -192,6 +214,23 @@ class Pipeline:
                 for unit in (*change.added, *change.added):
                     start.callback(unit.go)
 
+    def load_recipe(self, number: int) -> None:
+        """Loads a recipe whose model is not in memory; its parts get `error` until then. Takes as
+        long as the load; the workers go on meanwhile."""
+        recipes = self._model.recipes
+        unloaded = recipes.load(number)
+        inspector = recipes.inspector(number)
+        with self._changing:
+            if recipes is not self._model.recipes:
+                return  # a reload has replaced them
+            for worker in self.workers.all:
+                for one in unloaded:
+                    worker.judges.drop(one)
+                if inspector is not None:
+                    own = inspector if worker is self.workers.all[0] else inspector.clone()
+                    judge = recipe_judge(self._config.hash, recipes, number, own, self._new_judge)
+                    worker.judges.put(number, judge)
+
     def stop_accepting(self) -> None:
         """Refuses all further parts; the workers answer the open ones."""
         for unit in self._units.values():
@@ -210,19 +249,21 @@ class Pipeline:
         self.workers.close()
         return hung
 
-    def _changed_units(self, changes: ConfigDiff, inspector: Inspector) -> list[CameraUnit]:
-        """The running cameras that must be stopped. A camera without its own view has the model's,
-        and so changes with it."""
-        before, after = self._model.inspector.input, inspector.input
-        new_views = {
-            camera.id
-            for camera in changes.config.cameras
-            if view_of(camera, before) != view_of(camera, after)
+    def _changed_units(
+        self, changes: ConfigDiff, settings: Sequence[CameraRecipes]
+    ) -> list[CameraUnit]:
+        """The running cameras that must be stopped: those whose settings change, in the common part
+        or in a recipe. A camera without its own view has the model's, and so changes with it."""
+        same = {
+            new.common.config.id
+            for new in settings
+            if (old := self._units.get(new.common.config.id)) is not None
+            and (old.recipes.common, old.recipes.by_number) == (new.common, new.by_number)
         }
         return [
             unit
             for name, unit in self._units.items()
-            if name in new_views or name in changes.removed
+            if name not in same or name in changes.removed
         ]
 
     def _drain(self, removed: Sequence[CameraUnit], stop: StopEvent, undo: ExitStack) -> None:
@@ -267,10 +308,12 @@ class Pipeline:
                 self.workers.worker_for(name).finish(name, reason)
             undo.callback(self._show, self._units)
             for worker, judge in zip(self.workers.all, change.judges, strict=True):
-                undo.callback(worker.adopt, worker.judge)
+                undo.callback(worker.adopt, worker.judges)
                 worker.adopt(judge)
-            undo.callback(self._model.adopt, self._model.inspector)
-            self._model.adopt(change.inspector)
+            undo.callback(self._model.adopt, self._model.inspector, self._model.recipes)
+            self._model.adopt(change.inspector, change.recipes)
+            undo.callback(setattr, self._selection, "names", self._selection.names)
+            self._selection.names = change.recipes.names
             undo.callback(setattr, self, "_config", self._config)
             self._config = change.config
             for unit in added:
@@ -287,16 +330,24 @@ class Pipeline:
         """A worker with its own interpreter, beside `others` workers."""
         model = self._model
         inspector = model.inspector.clone() if others else model.inspector
-        judge = self._judge(self._config, inspector)
-        return InspectionWorker(Mailbox(), judge, self._sink, self._clock)
+        judges = self._judges(self._config, inspector, model.recipes, first=not others)
+        return InspectionWorker(Mailbox(), judges, self._sink, self._clock)
 
     def _inspector_for(self, worker: InspectionWorker, inspector: Inspector) -> Inspector:
         """A worker's own inspector: an interpreter is for one thread."""
         if inspector is self._model.inspector:
-            return worker.judge.inspector
+            return worker.judges.common.inspector
         return inspector if worker is self.workers.all[0] else inspector.clone()
 
-    def _judge(self, config: Config, inspector: Inspector) -> Judge:
+    def _judges(
+        self, config: Config, inspector: Inspector, recipes: RecipeModels, *, first: bool
+    ) -> Judges:
+        """The judges of one worker. The first worker uses the models themselves, each other one
+        has copies."""
+        loaded = recipes.loaded if first else clones(recipes.loaded)
+        return build_judges(config, inspector, recipes, loaded, self._new_judge)
+
+    def _new_judge(self, config: Config, inspector: Inspector, **more: Any) -> Judge:
         return build_judge(
             config,
             inspector,
@@ -304,7 +355,29 @@ class Pipeline:
             config.decision.deadline_ms,
             latencies=self._latencies,
             on_bad_picture=self._cameras.picture_rejected,
+            **more,
         )
+
+    def _camera_recipes(
+        self, config: Config, inspector: Inspector, recipes: RecipeModels
+    ) -> list[CameraRecipes]:
+        """The settings of all cameras, in the order of the file."""
+        merged = {number: recipes.merged(number) for number in recipes.names}
+        return [
+            CameraRecipes(
+                CameraSettings(camera, view_of(camera, inspector.input)),
+                {
+                    number: CameraSettings(
+                        one.cameras[index],
+                        view_of(one.cameras[index], recipes.inputs.get(number, inspector.input)),
+                    )
+                    for number, one in merged.items()
+                },
+                self._selection,
+                recipes.why_unusable,
+            )
+            for index, camera in enumerate(config.cameras)
+        ]
 
     def _wait_until(self, condition: Callable[[], bool], seconds: float, stop: StopEvent) -> bool:
         """Waits for `condition`, at most `seconds`, and not longer than until `stop`."""
@@ -315,9 +388,9 @@ class Pipeline:
         return True
 
     def _build_unit(
-        self, camera: CameraConfig, inspector: Inspector, before: CameraUnit | None = None
+        self, camera: CameraRecipes, inspector: Inspector, before: CameraUnit | None = None
     ) -> CameraUnit:
-        mailbox = self.workers.assign(camera.id).mailbox
+        mailbox = self.workers.assign(camera.common.config.id).mailbox
         return self._new_unit(camera, mailbox, input_spec=inspector.input, predecessor=before)
 
     def _show(self, units: Mapping[str, CameraUnit]) -> None:

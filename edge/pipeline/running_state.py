@@ -7,6 +7,7 @@ from edge.capture.reader import Reader
 from edge.core.threads import CopyOnWriteDict
 from edge.inspection import Inspector
 from edge.pipeline.part_tracker import PartTracker
+from edge.pipeline.recipe_models import RecipeModels
 
 
 class RunningCameras:
@@ -30,11 +31,21 @@ class RunningCameras:
 
 
 class RunningModel:
-    """Safe between threads."""
+    """Safe between threads.
 
-    def __init__(self, inspector: Inspector) -> None:
-        self.inspector = inspector
+    inspector: of the common part of config.yaml.
+    recipes: the models of its recipes.
+    """
 
-    def adopt(self, inspector: Inspector) -> None:
-        """Another model judges from now on, or the same one again."""
+    def __init__(self, inspector: Inspector, recipes: RecipeModels | None = None) -> None:
+        """`recipes` None: config.yaml has none."""
         self.inspector = inspector
+        self.recipes = recipes or RecipeModels(None, inspector)
+
+    def inspector_for(self, recipe: int | None) -> Inspector:
+        """The model of a recipe; the common one when it has none."""
+        return self.recipes.inspector(recipe) or self.inspector
+
+    def adopt(self, inspector: Inspector, recipes: RecipeModels) -> None:
+        """Other models judge from now on, or the same ones again."""
+        self.inspector, self.recipes = inspector, recipes

@@ -13,7 +13,7 @@ from edge.core.frame import Frame
 from edge.core.part import PartFrame
 from edge.core.verdict import OUTCOMES, Outcome, Verdict
 from edge.pipeline.frame_inspector import FrameResult
-from edge.pipeline.judge import Judge
+from edge.pipeline.judges import Judges, PartJudge
 from edge.pipeline.mailbox import Mailbox
 from edge.pipeline.part_assembler import Emitted, PartAssembler
 
@@ -73,7 +73,7 @@ class Pause:
 
 
 class InspectionWorker:
-    """The work of one thread, with its own mailbox and judge.
+    """The work of one thread, with its own mailbox and judges.
 
     counts: verdicts by outcome.
     faults: unexpected errors in our own code.
@@ -81,14 +81,14 @@ class InspectionWorker:
     thread: set by the pool that starts it.
     """
 
-    def __init__(self, mailbox: Mailbox, judge: Judge, sink: VerdictSink, clock: Clock) -> None:
-        self.mailbox, self.judge = mailbox, judge
+    def __init__(self, mailbox: Mailbox, judges: Judges, sink: VerdictSink, clock: Clock) -> None:
+        self.mailbox, self.judges = mailbox, judges
         self.thread: threading.Thread | None = None
         self.counts: dict[Outcome, int] = dict.fromkeys(OUTCOMES, 0)
         self.faults = 0
         self.beat = clock.tick()
         self._sink, self._clock = sink, clock
-        self._assembler = PartAssembler(mailbox.trackers, judge, clock, sink.keeps_all_frames)
+        self._assembler = PartAssembler(mailbox.trackers, judges, clock, sink.keeps_all_frames)
         self._pauses: queue.SimpleQueue[Pause] = queue.SimpleQueue()
 
     def pause_at(self, pause: Pause) -> None:
@@ -96,11 +96,11 @@ class InspectionWorker:
         self._pauses.put(pause)
         self.mailbox.wake()
 
-    def adopt(self, judge: Judge) -> None:
-        """Replaces the judge from the next frame on; a part that was begun keeps its judge. To be
+    def adopt(self, judges: Judges) -> None:
+        """Replaces the judges from the next frame on; a part that was begun keeps its judge. To be
         called while the thread is paused."""
-        self.judge = judge
-        self._assembler.adopt(judge)
+        self.judges = judges
+        self._assembler.adopt(judges)
 
     def finish(self, camera: str, reason: str) -> None:
         """Judges the camera's next frame, and ends its open parts with `error`. To be called while
@@ -132,14 +132,14 @@ class InspectionWorker:
         if isinstance(work, PartFrame):
             self._emit(self._assembler.add(work))
         elif work is not None:
-            for result in self._inspect_batch(work):
+            for judge, result in self._inspect_batch(work):
                 with self._guarded():  # the other frames of the batch still get their verdicts
-                    verdicts = self.judge.conclude(work.camera, [result])
+                    verdicts = judge.conclude(work.camera, [result])
                     self._emit([((result.frame,), verdict) for verdict in verdicts])
 
-    def _inspect_batch(self, frame: Frame) -> list[FrameResult]:
+    def _inspect_batch(self, frame: Frame) -> list[tuple[PartJudge, FrameResult]]:
         self.beat = begun = self._clock.tick()
-        results = [self.judge.inspect(frame)]
+        results = [self._inspect(frame)]
         # deadlines of parts are checked between two calls of `run_once`
         if frame.item is None or self.mailbox.trackers:
             return results
@@ -149,8 +149,12 @@ class InspectionWorker:
                 break
             if (more := self.mailbox.take_more(frame.camera)) is None:
                 break
-            results.append(self.judge.inspect(more))
+            results.append(self._inspect(more))
         return results
+
+    def _inspect(self, frame: Frame) -> tuple[PartJudge, FrameResult]:
+        judge = self.judges.of(frame.recipe)
+        return judge, judge.inspect(frame)
 
     def _pause(self) -> None:
         while not self._pauses.empty():

@@ -122,6 +122,11 @@ class WorkerPool:
         return {outcome: sum(worker.counts[outcome] for worker in self.all) for outcome in OUTCOMES}
 
     @property
+    def has_backlog(self) -> bool:
+        """Whether frames wait for a worker."""
+        return any(worker.mailbox.has_work for worker in self.all)
+
+    @property
     def beat(self) -> float:
         """When the slowest worker that was started last made progress, monotonic seconds."""
         started = [worker.beat for worker in self.all if worker.thread is not None]

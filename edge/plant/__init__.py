@@ -3,7 +3,22 @@
 from edge.plant.daily_estimate import DailyEstimate
 from edge.plant.export_formats import EXPORT_FORMATS, ExportFormat, picture_target, text_files
 from edge.plant.export_plan import ExportChoice, ExportPicture, ExportPlan, plan_export
+from edge.plant.model_requests import ModelRequests
+from edge.plant.model_values import (
+    ModelListing,
+    Models,
+    NamedVersions,
+    RollbackRequest,
+    ShadowRequest,
+    Switched,
+    SwitchRequest,
+)
+from edge.plant.models import ModelsService
 from edge.plant.plant import PlantInterface, VerdictDelivery
+from edge.plant.probation_watch import ProbationWatch
+from edge.plant.recipe_changes import RecipeChanges
+from edge.plant.recipe_requests import RecipeRequests
+from edge.plant.recipe_status import RecipeStatus, event_body
 from edge.plant.record_requests import RecordRequests
 from edge.plant.record_values import (
     HistoryEntry,
@@ -20,7 +35,10 @@ from edge.plant.record_values import (
 )
 from edge.plant.records import RecordsService
 from edge.plant.reload_requests import Reloader, ReloadQueue
+from edge.plant.shadow import Shadow
+from edge.plant.shadow_report import ShadowReport
 from edge.plant.snapshot_requests import SnapshotRequests
+from edge.plant.switch_window import SwitchWindow
 from edge.plant.trigger_requests import TriggerRequests
 
 __all__ = [
@@ -33,8 +51,17 @@ __all__ = [
     "HistoryEntry",
     "LabelReply",
     "LabelRequest",
+    "ModelListing",
+    "ModelRequests",
+    "Models",
+    "ModelsService",
+    "NamedVersions",
     "Picture",
     "PlantInterface",
+    "ProbationWatch",
+    "RecipeChanges",
+    "RecipeRequests",
+    "RecipeStatus",
     "RecordQuery",
     "RecordRequests",
     "Records",
@@ -42,12 +69,20 @@ __all__ = [
     "ReloadQueue",
     "Reloader",
     "RequestError",
+    "RollbackRequest",
+    "Shadow",
+    "ShadowReport",
+    "ShadowRequest",
     "SnapshotRequests",
+    "SwitchRequest",
+    "SwitchWindow",
+    "Switched",
     "TriggerRequests",
     "UndoRequest",
     "UnknownRecordError",
     "VerdictDelivery",
     "VerdictDetails",
+    "event_body",
     "picture_target",
     "plan_export",
     "read_request",

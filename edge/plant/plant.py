@@ -14,6 +14,7 @@ from edge.core.verdict import Verdict
 from edge.mqtt import SnapshotSender
 from edge.pipeline import PartTracker
 from edge.plant.alarm import Alarm
+from edge.plant.shadow import LiveParts, NoShadow
 from edge.plant.signal_outputs import SignalOutputs, build_outputs
 from edge.storage import ArchiveCounts, Evidence, OutboxWriter
 
@@ -151,13 +152,26 @@ class VerdictDelivery:
         evidence: Evidence,
         pictures: SnapshotSender,
         tick: Callable[[], float] = time.monotonic,
+        *,
+        probation: Callable[[Verdict], None] = lambda _verdict: None,
+        shadow: LiveParts | None = None,
     ) -> None:
-        """`tick`: monotonic seconds."""
+        """
+        tick       monotonic seconds
+        probation  counts a verdict of a new model version; must not wait
+        shadow     what judges along; None: nothing
+        """
+        self._shadow = shadow or NoShadow()
         self.accessory_failures = 0
         self._plant, self._writer = plant, writer
         self._evidence, self._pictures = evidence, pictures
-        self._tick = tick
+        self._tick, self._probation = tick, probation
+        self._last = tick()
         self._failed: dict[str, tuple[float, str]] = {}
+
+    def idle_s(self) -> float:
+        """Seconds since the last verdict, or since the start."""
+        return self._tick() - self._last
 
     def deliver(self, verdict: Verdict) -> None:
         """Signals a verdict, stores it, and counts it for the alarm.
@@ -166,18 +180,21 @@ class VerdictDelivery:
         """
         self._attempt("the wires", lambda: self._plant.signal(verdict))
         self._writer.submit(verdict)
+        self._last = self._tick()
         self._attempt("the alarm", lambda: self._plant.count(verdict))
+        self._attempt("the probation", lambda: self._probation(verdict))
 
     def keep(self, frames: Sequence[Frame], verdict: Verdict) -> None:
-        """Offers the pictures of a verdict to the archive, and the first to the broker; either may
-        drop them."""
+        """Offers the pictures of a verdict to the archive, the first to the broker, and all to the
+        candidate that judges along; each may drop them."""
         self._attempt("the archive", lambda: self._evidence.keep(frames, verdict))
         shown = frames[0]
         self._attempt("the pictures for the broker", lambda: self._pictures.offer(shown, verdict))
+        self._attempt("the shadow", lambda: self._shadow.offer(frames, verdict))
 
     def keeps_all_frames(self) -> bool:
-        """Whether the archive wants the pictures of all frames of a part."""
-        return self._evidence.archive is not None
+        """Whether the archive or a candidate wants the pictures of all frames of a part."""
+        return self._evidence.archive is not None or self._shadow.wants_all_frames
 
     def evidence_faults(self) -> list[str]:
         """Faults of the kept pictures, one sentence each."""

@@ -15,6 +15,7 @@ from edge.config import Config, ConfigDiff, ReloadState, diff_configs
 from edge.core.errors import ConfigError, EdgeInspectError, TriggerError
 from edge.core.systemd import SystemdNotifier
 from edge.mqtt import Data, settle
+from edge.storage import Journal
 
 log = logging.getLogger(__name__)
 
@@ -66,6 +67,12 @@ class ReloadQueue:
         except TriggerError as error:
             log.warning("reload: %s; this SIGHUP is ignored", error)
 
+    def wait_for_reload(self) -> None:
+        """Reloads, and returns when that is done. Raises EdgeInspectError when it is refused."""
+        answer: Future[Data] = Future()
+        self._put(answer)
+        answer.result()
+
     def get(self) -> Future[Data] | None:
         """Waits for the next request; None when closed."""
         return self._queue.get()
@@ -97,10 +104,11 @@ class Reloader:
         state: ReloadState,
         target: Reconfigurable,
         notifier: SystemdNotifier,
+        journal: Journal,
     ) -> None:
         self.done = self.refused = 0
         self._queue, self._state = queue, state
-        self._target, self._notifier = target, notifier
+        self._target, self._notifier, self._journal = target, notifier, journal
 
     def run(self) -> None:
         """Serves until the queue is closed."""
@@ -136,7 +144,9 @@ class Reloader:
             fault = EdgeInspectError(f"internal fault ({error!r}); see the log")
             self._refuse(fault)
             raise fault from error
-        state.config = changes.config
+        before, state.config = state.config.hash, changes.config
+        if before != changes.config.hash:
+            self._journal.add("config", "reload", before, changes.config.hash, "config.yaml")
         state.problems, state.restart_required = (), changes.restart_required
         self.done += 1
         log.info(

@@ -38,6 +38,7 @@ class TriggerRequest(Model):
 
     camera: Annotated[str, Field(max_length=64), AfterValidator(typed)] | None = None
     part: Annotated[str, Field(min_length=1, max_length=256)] | None = None
+    recipe: Annotated[int, Field(ge=0, le=65_535)] | None = None
 
 
 class TriggerRequests:
@@ -51,13 +52,15 @@ class TriggerRequests:
         self._answers: OrderedDict[_Key, tuple[float, dict[str, Any]]] = OrderedDict()
 
     def handle(self, transaction: str | None, fields: Mapping[str, Any]) -> dict[str, Any]:
-        """Triggers a part now. `fields` may name `camera` and `part`.
+        """Triggers a part now. `fields` may name `camera`, `part` and `recipe`.
 
         A repeated request (same transaction, camera and part within 30 s) triggers no second part:
         it gets the same answer with `duplicate` true. Raises TriggerError.
         """
         request = validate_fields(
-            TriggerRequest, fields, "a trigger has the keys transaction, camera and part, all text"
+            TriggerRequest,
+            fields,
+            "a trigger has the keys transaction, camera and part, all text, and recipe, a number",
         )
         tracker = self._tracker(request.camera)
         with self._lock:
@@ -65,12 +68,13 @@ class TriggerRequests:
             self._forget_old()
             if key is not None and key in self._answers:
                 return {**self._answers[key][1], "duplicate": True}
-            part = tracker.trigger("request", request.part, transaction)
+            part = tracker.trigger("request", request.part, transaction, request.recipe)
             answer = {
                 "camera": part.camera,
                 "part": part.name,
                 "number": part.number,
-                "deadline_ms": tracker.config.deadline_ms,
+                "deadline_ms": round((part.until - part.tick) * 1000, 3),
+                "recipe": part.recipe,
                 "duplicate": False,
             }
             if key is not None:

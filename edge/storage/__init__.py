@@ -1,5 +1,7 @@
-"""Data that outlive a power cut: outbox, history, evidence, labels, journals of parts and items."""
+"""Data that outlive a power cut: outbox, history, evidence, labels, the current recipes, and the
+journals of changes, parts and items."""
 
+from edge.storage.current_recipes import CurrentRecipes
 from edge.storage.evidence import (
     ArchiveCounts,
     Evidence,
@@ -20,6 +22,14 @@ from edge.storage.history.records import (
     history_path,
 )
 from edge.storage.history.writer import HistoryWriter
+from edge.storage.journal import (
+    ChainReport,
+    Change,
+    Journal,
+    JournalEntry,
+    read_journal,
+    verify_journal,
+)
 from edge.storage.labels import Label, LabelAction, Labels, label_problem
 from edge.storage.outbox.ownership import require_ours
 from edge.storage.outbox.reader import OutboxReader
@@ -36,6 +46,9 @@ from edge.storage.trigger_numbers import TriggerNumbers
 
 __all__ = [
     "ArchiveCounts",
+    "ChainReport",
+    "Change",
+    "CurrentRecipes",
     "Evidence",
     "EvidenceFrame",
     "EvidenceReader",
@@ -47,6 +60,8 @@ __all__ = [
     "HistorySettings",
     "HistoryStats",
     "HistoryWriter",
+    "Journal",
+    "JournalEntry",
     "Label",
     "LabelAction",
     "Labels",
@@ -69,5 +84,7 @@ __all__ = [
     "history_path",
     "label_problem",
     "outbox_in_use",
+    "read_journal",
     "require_ours",
+    "verify_journal",
 ]

@@ -200,6 +200,7 @@ def _opened_line(one: OpenPart) -> bytes:
             "name": part.name,
             "transaction": part.transaction,
             "frames": part.frames,
+            "recipe": part.recipe,
             "since": one.since,
             "verdicts": one.verdicts,
         }
@@ -253,5 +254,6 @@ def _reopened(entry: Mapping[str, Any]) -> OpenPart:
         latest=0.0,
         until=0.0,
         frames=int(entry["frames"]),
+        recipe=entry.get("recipe"),  # a released version knows none
     )
     return OpenPart(part, int(entry["since"]), int(entry["verdicts"]))

@@ -7,20 +7,14 @@ old: the numbers then go on behind all that can have been used since.
 """
 
 import contextlib
-import json
 import logging
-import os
-import stat
 import threading
-import zlib
 from pathlib import Path
-from typing import Any
 
-from edge.core.regular_file import read_regular
+from edge.storage.record_pair import RecordPair
 
 log = logging.getLogger(__name__)
 
-_SLOT = 16_384  # bytes of a record
 _SKIPPED = 5_000  # more triggers than a camera gets before the kernel writes the file
 _MARK = b"edge-inspect triggers 1 "
 
@@ -36,11 +30,9 @@ class TriggerNumbers:
         """
         self._path, self._boot_id = outbox.with_name(f"{outbox.name}.triggers"), boot_id
         self._lock = threading.Lock()
-        self._file: int | None = None
+        self._records = RecordPair(self._path, _MARK, "too many cameras")
         self._refused = False
-        found = [one for one in map(_parsed, _slots(self._path)) if one is not None]
-        newest = max(found, key=lambda one: one["turn"], default=None)
-        self._turn = newest["turn"] if newest else 0
+        newest = self._records.newest
         self._last: dict[str, int] = dict(newest["last"]) if newest else {}
         same_boot = newest and newest["boot_id"] == boot_id != "unknown"
         skipped = _SKIPPED if newest and not newest["settled"] and not same_boot else 0
@@ -61,31 +53,23 @@ class TriggerNumbers:
     def close(self) -> None:
         """Flushes the file: its numbers are exact, also after a reboot."""
         with self._lock:
-            if self._file is not None:
+            if self._records.is_open:
                 self._write(settled=True)
-            self._flush()
-            if self._file is not None:
-                os.close(self._file)
-                self._file = None
+            self._records.close()
 
     def _flush(self) -> None:
-        if self._file is not None:
-            with contextlib.suppress(OSError):
-                os.fsync(self._file)
+        with contextlib.suppress(OSError):
+            self._records.flush()
 
     def _write(self, *, settled: bool) -> None:
-        self._turn += 1
         content = {
-            "turn": self._turn,
             "boot_id": self._boot_id,
             "settled": settled,
             "last": self._last,
             "others": self._others,
         }
         try:
-            if self._file is None:
-                self._file = _opened(self._path)
-            os.pwrite(self._file, _record(content), self._turn % 2 * _SLOT)
+            self._records.write(content)
             self._refused = False
         except (OSError, ValueError) as error:
             if not self._refused:
@@ -96,41 +80,3 @@ class TriggerNumbers:
                     getattr(error, "strerror", None) or error,
                 )
             self._refused = True
-
-
-def _record(content: dict[str, Any]) -> bytes:
-    text = json.dumps(content, separators=(",", ":")).encode()
-    record = _MARK + b"%08x %s\n" % (zlib.crc32(text), text)
-    if len(record) > _SLOT:
-        raise ValueError("too many cameras")
-    return record
-
-
-def _parsed(slot: bytes) -> dict[str, Any] | None:
-    try:
-        checksum, text = slot.removeprefix(_MARK).split(b"\n")[0].split(b" ", 1)
-        content: dict[str, Any] = json.loads(text)
-        intact = int(checksum, 16) == zlib.crc32(text)
-    except ValueError:
-        return None
-    return content if intact else None
-
-
-def _slots(path: Path) -> list[bytes]:
-    try:
-        content = read_regular(path)
-    except OSError:
-        return []
-    return [content[:_SLOT], content[_SLOT:]]
-
-
-def _opened(path: Path) -> int:
-    """The file for writing. Raises OSError, also for a link, and ValueError for a foreign file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-    file = os.open(path, flags, 0o600)
-    start = os.pread(file, 2 * _SLOT, 0) if stat.S_ISREG(os.fstat(file).st_mode) else b"?"
-    if start and _MARK not in start:
-        os.close(file)
-        raise ValueError("it is another program's file")
-    return file

@@ -1,8 +1,9 @@
-"""The routes under /api/v1 over the box's records. The local socket serves them."""
+"""The routes under /api/v1 over the box's records and recipes. The local socket serves them."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
+from functools import partial
 from itertools import chain
 from typing import Any
 
@@ -24,6 +25,7 @@ from edge.plant import (
     UnknownRecordError,
     read_request,
 )
+from edge.web.recipe_route import ChooseRecipe, choose_recipe
 from edge.web.serving import Endpoint, json_answer
 
 SCHEMA = "edge-inspect/api/1"
@@ -32,8 +34,11 @@ _STEP = 10  # lines between two pauses, in which inspection gets Python's lock
 _PAUSE_S = 0.002
 
 
-def record_rules(records: Records, outbox: str, clock: Clock) -> list[Rule]:
-    """The routes. `outbox`: its path, by which a client knows that this is the daemon it means."""
+def api_rules(
+    records: Records, outbox: str, clock: Clock, choose: ChooseRecipe | None = None
+) -> list[Rule]:
+    """The routes. `outbox`: its path, by which a client knows that this is the daemon it means.
+    `choose`: for POST /recipe, which does not exist without it."""
     routes = _Routes(records, outbox, clock)
     table: list[tuple[str, str, Callable[..., Response]]] = [
         ("GET", "", routes.about),
@@ -45,13 +50,15 @@ def record_rules(records: Records, outbox: str, clock: Clock) -> list[Rule]:
         ("POST", "/labels/undo", routes.undo),
         ("GET", "/estimate", routes.estimate),
     ]
+    if choose is not None:
+        table.append(("POST", "/recipe", partial(_recipe, choose)))
     return [
-        Rule(f"/api/v1{path}", methods=[method], endpoint=_guarded(endpoint))
+        Rule(f"/api/v1{path}", methods=[method], endpoint=guarded(endpoint))
         for method, path, endpoint in table
     ]
 
 
-def _guarded(endpoint: Endpoint) -> Endpoint:
+def guarded(endpoint: Endpoint) -> Endpoint:
     """An expected fault becomes the status that says of which kind it is."""
 
     def answer(request: Request, **values: str) -> Response:
@@ -80,7 +87,7 @@ class _Routes:
 
     def about(self, request: Request) -> Response:
         """Which daemon this is."""
-        _parameters(request)
+        parameters_of(request)
         return json_answer({"schema": SCHEMA, "outbox": self._outbox})
 
     def history(self, request: Request) -> Response:
@@ -90,12 +97,12 @@ class _Routes:
 
     def show(self, request: Request, name: str) -> Response:
         """All that is known of one verdict."""
-        _parameters(request)
+        parameters_of(request)
         return json_answer(self._records.show(name).to_dict())
 
     def picture(self, request: Request, name: str) -> Response:
         """A kept picture as its file holds it."""
-        text = _parameters(request, "n").get("n", "1")
+        text = parameters_of(request, "n").get("n", "1")
         if not text.isascii() or not text.isdigit():
             raise BadRequest(f"n: must be a whole number from 1 (got {text[:60]!r})")
         picture = self._records.picture(name, int(text[:6]))
@@ -103,36 +110,44 @@ class _Routes:
 
     def labels(self, request: Request) -> Response:
         """The labels that count, one a line."""
-        _parameters(request)
+        parameters_of(request)
         return _lines(asdict(label) for label in self._records.labels())
 
     def label(self, request: Request) -> Response:
         """Labels verdicts."""
-        _parameters(request)
-        wanted = read_request(LabelRequest, _body(request))
+        parameters_of(request)
+        wanted = read_request(LabelRequest, body_of(request))
         return json_answer(self._records.label(wanted).to_dict())
 
     def undo(self, request: Request) -> Response:
         """Takes labels back."""
-        _parameters(request)
-        wanted = read_request(UndoRequest, _body(request))
+        parameters_of(request)
+        wanted = read_request(UndoRequest, body_of(request))
         return json_answer(self._records.undo(wanted).to_dict())
 
     def estimate(self, request: Request) -> Response:
         """Escape and false-reject rate."""
-        text = _parameters(request, "since").get("since")
+        text = parameters_of(request, "since").get("since")
         since = None if text is None else parse_time(text, self._clock.now(), "since")
         return json_answer(self._records.estimate(since))
 
 
-def _parameters(request: Request, *known: str) -> Mapping[str, str]:
+def _recipe(choose: ChooseRecipe, request: Request) -> Response:
+    """Makes a recipe current; docs/recipes.md has the body."""
+    parameters_of(request)
+    return choose_recipe(choose, request.get_data(), "local socket")
+
+
+def parameters_of(request: Request, *known: str) -> Mapping[str, str]:
+    """What stands behind `?`. Raises BadRequest for an unknown name."""
     for name in request.args:
         if name not in known:
             raise BadRequest(f"the address has an unknown parameter {name[:40]!r}")
     return request.args
 
 
-def _body(request: Request) -> Any:
+def body_of(request: Request) -> Any:
+    """The JSON of a request. Raises BadRequest."""
     try:
         return parse_json(request.get_data())
     except ValueError as error:

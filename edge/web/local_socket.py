@@ -16,9 +16,10 @@ from edge.core.clock import Clock, StopEvent
 from edge.core.errors import RefusedError
 from edge.core.threads import start_thread
 from edge.core.unix_socket import listen
-from edge.plant import Records
+from edge.plant import Models, Records
 
 if TYPE_CHECKING:
+    from edge.web.recipe_route import ChooseRecipe
     from edge.web.serving import HttpServing
 
 log = logging.getLogger(__name__)
@@ -31,13 +32,29 @@ _LONG_S = 86_400.0
 
 
 class LocalSocket:
-    """Serves `records` at a path. Without it verdicts go on: `fault` says why it is not there."""
+    """Serves records, models and recipes. Without it verdicts go on: `fault` says why."""
 
-    def __init__(self, path: Path, records: Records, outbox: Path, clock: Clock) -> None:
-        """Opens nothing yet. `outbox`: of this daemon; a client asks for it."""
+    def __init__(
+        self,
+        path: Path,
+        records: Records,
+        outbox: Path,
+        clock: Clock,
+        *,
+        models: Models | None = None,
+        choose_recipe: "ChooseRecipe | None" = None,
+    ) -> None:
+        """Opens nothing yet.
+
+        outbox: of this daemon; a client asks for it.
+        models: None: requests about models are unknown.
+        choose_recipe: as `RecipeRequests.handle`; None: requests for a recipe are unknown.
+        """
         self.path = path
         self.fault = ""
         self._records, self._outbox, self._clock = records, outbox, clock
+        self._models = models
+        self._choose_recipe = choose_recipe
         self._stop, self._lock = StopEvent(), threading.Lock()
         self._listening: socket.socket | None = None
         self._inode = 0
@@ -101,11 +118,14 @@ class LocalSocket:
         return False
 
     def _build(self) -> "HttpServing":
-        from edge.web.api import record_rules
+        from edge.web.api import api_rules
+        from edge.web.models_api import model_rules
         from edge.web.serving import Application, HttpServing
 
         assert self._listening is not None
-        rules = record_rules(self._records, str(self._outbox), self._clock)
+        rules = api_rules(self._records, str(self._outbox), self._clock, self._choose_recipe)
+        if self._models is not None:
+            rules += model_rules(self._models)
         return HttpServing(
             Application(rules, _MAX_BYTES),
             self._clock.tick,

@@ -1,4 +1,4 @@
-"""The HTTP server: POST /predict and /trigger, GET /healthz and /metrics."""
+"""The HTTP server: POST /predict, /trigger and /recipe, GET /healthz and /metrics."""
 
 import hmac
 import re
@@ -14,7 +14,6 @@ from edge.core.errors import (
     PictureError,
     RefusedError,
     TriggerError,
-    TriggerRefusal,
 )
 from edge.core.frame import Frame
 from edge.core.image import examine_picture
@@ -31,6 +30,7 @@ try:
     from werkzeug.routing import Rule
     from werkzeug.wrappers import Request, Response
 
+    from edge.web.recipe_route import STATUS_OF, ChooseRecipe, choose_recipe
     from edge.web.serving import Application, Endpoint, HttpServing, json_answer
 except ImportError as error:
     raise MissingPartError(
@@ -44,13 +44,6 @@ if TYPE_CHECKING:
 _THREADS = 4
 _TRIGGERS_PER_S = 100
 _TRIGGER_BYTES = 16_384
-_STATUS_OF: dict[TriggerRefusal, int] = {
-    "malformed": 400,
-    "unknown": 404,
-    "busy": 409,
-    "flood": 429,
-    "stopping": 503,
-}
 _HOW_TO_SEND = (
     "send the picture as a file in the multipart field `image`, as in curl -F image=@FILE"
 )
@@ -69,6 +62,7 @@ class WebServer:
         triggers: TriggerRequests,
         *,
         camera_for: Callable[[str | None], str],
+        choose_recipe: ChooseRecipe,
     ) -> None:
         """Binds the port. Raises EdgeInspectError when it is in use.
 
@@ -76,9 +70,10 @@ class WebServer:
         triggers    for /trigger
         camera_for  the camera whose settings judge a picture, by the name that the client sent;
                     raises RefusedError
+        choose_recipe  for /recipe, as `RecipeRequests.handle`
         """
         self._health, self._clock, self._triggers = health, clock, triggers
-        self._judging = judge, camera_for
+        self._judging, self._choose_recipe = (judge, camera_for), choose_recipe
         self._trigger_bucket = TokenBucket(_TRIGGERS_PER_S, clock.tick)
         self._judge_lock = threading.Lock()
         self._seq = 0
@@ -89,6 +84,7 @@ class WebServer:
         rules = [
             Rule("/predict", methods=["POST"], endpoint=self._predict),
             Rule("/trigger", methods=["POST"], endpoint=self._trigger),
+            Rule("/recipe", methods=["POST"], endpoint=self._recipe),
             Rule("/healthz", methods=["GET"], endpoint=self._healthz),
             Rule("/metrics", methods=["GET"], endpoint=self._metrics),
         ]
@@ -166,7 +162,15 @@ class WebServer:
             transaction, fields = parse_request(body, needs_transaction=False)
             return json_answer(self._triggers.handle(transaction, fields), 202)
         except TriggerError as error:
-            return json_answer({"error": str(error)}, _STATUS_OF[error.kind])
+            return json_answer({"error": str(error)}, STATUS_OF[error.kind])
+
+    def _recipe(self, request: Request) -> Response:
+        """200 when the recipe can judge; its parts get `error` until then."""
+        _refuse_parameters(request)
+        body = request.stream.read(_TRIGGER_BYTES + 1)
+        if not self._trigger_bucket.take():
+            return json_answer({"error": f"more than {_TRIGGERS_PER_S} requests a second"}, 429)
+        return choose_recipe(self._choose_recipe, body, "http")
 
     def _healthz(self, _request: Request) -> Response:
         snapshot = self._health.report().body

@@ -5,6 +5,7 @@ from scripts.breakages.capture import CAPTURE
 from scripts.breakages.core import CORE
 from scripts.breakages.field import FIELD
 from scripts.breakages.inspection import INSPECTION
+from scripts.breakages.models import MODELS
 from scripts.breakages.mqtt import MQTT
 from scripts.breakages.pipeline import PIPELINE
 from scripts.breakages.services import SERVICES
@@ -19,6 +20,7 @@ BREAKAGES = [
     *CAPTURE,
     *PIPELINE,
     *STORAGE,
+    *MODELS,
     *MQTT,
     *SERVICES,
     *WORKSTATION,

@@ -40,4 +40,13 @@ MQTT = [
         ),
         "tests/edge/mqtt/test_file_opened_late.py",
     ),
+    Breakage(
+        "a trigger changes the recipe without the right to",
+        Edit(
+            "edge.mqtt.request_router:RequestRouter._check_allowed",
+            "not self._is_allowed('recipe')",
+            "False",
+        ),
+        "tests/edge/mqtt/test_request_router.py",
+    ),
 ]

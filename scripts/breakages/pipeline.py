@@ -41,6 +41,33 @@ PIPELINE = [
         "tests/edge/pipeline/test_part_tracker.py",
     ),
     Breakage(
+        "a part is judged by the recipe of its frame",
+        Edit(
+            "edge.pipeline.part_assembler:PartAssembler.add",
+            "self._judges.of(part.recipe)",
+            "self._judges.of(part_frame.frame.recipe)",
+        ),
+        "tests/edge/pipeline/test_recipes.py",
+    ),
+    Breakage(
+        "a recipe in use is unloaded",
+        Edit(
+            "edge.pipeline.recipe_models:RecipeModels._make_room",
+            "number not in keep",
+            "number != wanted",
+        ),
+        "tests/edge/pipeline/test_recipes.py tests/edge/pipeline/test_recipe_pipeline.py",
+    ),
+    Breakage(
+        "a refused recipe leaves the one before",
+        Edit(
+            "edge.pipeline.recipe_selection:RecipeSelection.choose",
+            "before == number",
+            "before == number or number not in self.names",
+        ),
+        "tests/edge/pipeline/test_recipes.py tests/edge/pipeline/test_recipe_selection.py",
+    ),
+    Breakage(
         "a part's deadline is ignored",
         Edit(
             "edge.pipeline.part_tracker:PartTracker.overdue",

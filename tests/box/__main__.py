@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.box import package, records, service, versions
+from tests.box import models, package, records, service, versions
 from tests.box.machine import Box, BoxError, new_root
 from tests.box.plant import REPOSITORY, put_plant
 
@@ -31,6 +31,11 @@ STEPS: tuple[Step, ...] = (
     service.survives_a_missing_and_a_given_password,
     records.pictures_are_for_the_group,
     records.outlive_the_daemon,
+    models.installs_and_activates,
+    models.takes_only_signed_versions,
+    models.judges_along,
+    models.survives_power_cuts,
+    models.rolls_back,
     versions.installs_again_and_changes_nothing,
     versions.upgrades,
     versions.refuses_what_does_not_come_up,

@@ -140,6 +140,13 @@ class Box:
             self._nspawn.wait(30)
         self._nspawn = None
 
+    def cut(self) -> None:
+        """Ends every process at once, as a power cut does. The disk forgets nothing."""
+        assert self._nspawn is not None
+        os.kill(self._leader, signal.SIGKILL)
+        self._nspawn.wait(60)
+        self._nspawn = None
+
     def __call__(self, command: str, check: bool = True, seconds: float = 300.0) -> tuple[int, str]:
         """Runs a shell command in the box: exit code and all that it printed.
 

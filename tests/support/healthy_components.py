@@ -84,6 +84,10 @@ class HealthyComponents:
             "threads": self.threads,
             "local_socket": self.local_socket,
             "estimate": SimpleNamespace(latest=None),
+            "recipes": SimpleNamespace(
+                current=lambda _camera: None, why_unusable=lambda _camera: None, faults=list
+            ),
+            "models": SimpleNamespace(faults=list),
             "plant": plant,
             "model": SimpleNamespace(
                 inspector=SimpleNamespace(input=InputSpec(width=64, height=64))

@@ -23,6 +23,7 @@ class ScriptedModel:
     def __init__(self, answer: list[float] | BaseException, work: Callable[[], None]) -> None:
         self.answer, self.work = answer, work
         self.calls = 0
+        self.memory_bytes = 1000
 
     def __call__(self, picture: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Classifies."""

@@ -19,6 +19,7 @@ from edge.monitoring.health_body import Components
 from edge.monitoring.supervisor import Supervisor
 from edge.pipeline.frame_inspector import FrameResult
 from edge.pipeline.judge import Judge
+from edge.pipeline.judges import Judges
 from edge.pipeline.mailbox import Mailbox
 from edge.pipeline.worker import InspectionWorker
 from edge.pipeline.worker_pool import WorkerPool
@@ -136,7 +137,7 @@ def test_a_stuck_inspection_stops_the_watchdog(systemd: Systemd) -> None:
         return FrameResult(frame, 2, 2)
 
     judge = cast(Judge, SimpleNamespace(inspect=hanging_inspect, conclude=lambda *_: [a_verdict()]))
-    worker = InspectionWorker(Mailbox(), judge, Sink(), clock)
+    worker = InspectionWorker(Mailbox(), Judges(judge), Sink(), clock)
     workers, mailbox = WorkerPool(1, lambda _others: worker), worker.mailbox
     beating = cast(Any, AlwaysProgressing(clock.tick))
     components = cast(

@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from edge.cli.records_client import RecordsClient
+from tests.support.model_versions import install_with_shadow
 from tests.support.mosquitto import Mosquitto, free_port
 from tests.support.plant import BASE, Plant, draw_many
 from tests.support.process import FaultyDaemon
@@ -28,21 +29,23 @@ PAUSE_S = 0.1
 SPARED = ("MainThread", "the test's", "waitress-")
 
 
-def values_for(folder: Path, model: Path, mqtt: dict[str, Any], web: int) -> dict[str, Any]:
+def values_for(folder: Path, mqtt: dict[str, Any], web: int) -> dict[str, Any]:
     """A configuration that needs every thread."""
     small = {"source": "test:", "width": 64, "height": 48, "fps": 10}
     return {
         "station": "line1",
-        "model": {"path": str(model), "workers": 2},
+        "model": {"path": "redness", "workers": 2},
+        "models": {"path": str(install_with_shadow(folder))},
         "cameras": [
             {"id": "top", **small},
             {"id": "timed", **small, "trigger": {"kind": "interval", "every_s": 0.2}},
             {"id": "files", "source": f"replay:{folder / 'parts'}", "rate": 5, "loop": 100_000},
         ],
         "decision": {"deadline_ms": 60_000, "outputs": {"alive": 6}},
-        "mqtt": {**mqtt, "snapshots": {"send": ["fail"]}},
+        "mqtt": {**mqtt, "snapshots": {"send": ["fail"]}, "allow_requests": ["reload", "recipe"]},
         "archive": {"enabled": True, "path": str(folder / "kept"), "keep": ["fail", "pass"]},
         "outbox": {"path": str(folder / "state" / "outbox.db")},
+        "recipes": [{"number": 7, "name": "cap-blue"}],
         "web": {"enabled": True, "port": web},
         "health": {"interval_s": 5},
     }
@@ -76,6 +79,15 @@ class Box:
             body = json.dumps({"transaction": str(time.monotonic()), "camera": "top"}).encode()
             self.plant.publish(f"{BASE}/request/snapshot", body)
             self.plant.publish(f"{BASE}/request/history", body)
+        for camera in ("top", "timed", "files"):
+            self._choose(camera)
+
+    def _choose(self, camera: str) -> None:
+        """Without waiting for the answer, which a dead thread would not give."""
+        body = json.dumps({"camera": camera, "recipe": 7}).encode()
+        request = urllib.request.Request(f"http://127.0.0.1:{self.web}/recipe", body)
+        with contextlib.suppress(OSError):
+            urllib.request.urlopen(request, timeout=0.2).close()
 
     def kill(self, name: str) -> float:
         """Kills a thread. Returns the seconds until `health` over MQTT names it."""
@@ -101,13 +113,11 @@ class Box:
 
 
 @pytest.fixture
-def box(
-    tmp_path: Path, broker: Mosquitto, make_plant: MakePlant, redness_model: Path
-) -> Iterator[Box]:
+def box(tmp_path: Path, broker: Mosquitto, make_plant: MakePlant) -> Iterator[Box]:
     """With all that config.yaml can ask for, and an external broker."""
     plant = make_plant()
     web = free_port()
-    values = values_for(tmp_path, redness_model, {"port": broker.port}, web)
+    values = values_for(tmp_path, {"port": broker.port}, web)
     made = Box(tmp_path, values, plant)
     plant.wait_for_results(20)
     wait_until(lambda: made.healths() and made.report(), "health over both ways")
@@ -122,7 +132,7 @@ def test_each_thread_that_is_killed_is_noticed(box: Box) -> None:
     names = {name for name in box.daemon.threads() if not name.startswith(SPARED)}
     wanted = {"camera-top", "inspection", "inspection-2", "outbox", "publisher", "mqtt", "pictures"}
     wanted |= {"archive", "trigger-timed", "outputs", "web", "reload", "supervisor", "signals"}
-    wanted |= {"api"}
+    wanted |= {"api", "shadow"}
     assert wanted <= names
     took_s = {name: box.kill(name) for name in sorted(names)}
     print({name: round(seconds, 1) for name, seconds in took_s.items()})  # noqa: T201  with -s

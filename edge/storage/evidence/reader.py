@@ -83,6 +83,15 @@ class EvidenceReader:
                 if (record := _read(folder, name)) is not None:
                     yield record
 
+    def newest_first(self) -> Iterator[EvidenceRecord]:
+        """All that is kept, the newest folder first and in it by time. The pictures of earlier
+        versions, which have no folder of a day, come last."""
+        *days, root = self._folders()
+        for folder in (*reversed(days), root):
+            for name in sorted(_pictures(folder), key=lambda one: one.id, reverse=True):
+                if (record := _read(folder, name)) is not None:
+                    yield record
+
     def _folders(self) -> list[Path]:
         days = sorted((self._path / name for name in day_folders(self._path)), key=age_of)
         return [*days, self._path]

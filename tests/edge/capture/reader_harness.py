@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from edge.capture.camera import Camera
-from edge.capture.reader import Reader
+from edge.capture.reader import Reader, SettingsAt
 from edge.config import CameraConfig
 from edge.core.clock import Clock, StopEvent
 from edge.core.errors import CameraError
@@ -40,15 +40,22 @@ class ReaderHarness:
         source: str,
         *,
         size_error: Callable[[int, int], str | None] = lambda _width, _height: None,
+        settings_at: SettingsAt | None = None,
         **options: Any,
     ) -> None:
-        """`size_error` as `Reader` takes it; `options`: more of the camera's section."""
+        """`size_error`, `settings_at`: as for `Reader`; `options`: more of the camera's section."""
         self.mailbox = Recorder()
         self.cameras: list[Camera | BaseException] = []
         self.stop = stop
         config = CameraConfig.read({"id": "top", "source": source, **options})
         self.reader = Reader(
-            config, self._open, self.mailbox, environment, stop, size_error=size_error
+            config,
+            self._open,
+            self.mailbox,
+            environment,
+            stop,
+            size_error=size_error,
+            settings_at=settings_at,
         )
 
     def _open(self) -> Camera:

@@ -55,6 +55,29 @@ def test_all_holds(check: CheckRun, write_config: WriteConfig, require: Require)
     assert check.err == ""
 
 
+def test_each_recipe_s_model_is_tested(
+    write_config: WriteConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A line for each recipe; one that cannot be used is the answer no."""
+    recipes = [
+        {"number": 7, "name": "cap", "decision": {"reject_at": 0.9}},
+        {"number": 8, "name": "lid", "model": str(tmp_path / "none.tflite")},
+    ]
+    config = write_config(recipes=recipes)
+    assert main(["check", "--offline", "-c", str(config)]) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.partition(": ")[0] for line in lines] == [
+        "config",
+        "model",
+        "recipe 7 (cap)",
+        "recipe 8 (lid)",
+        "disk",
+        "history",
+    ]
+    assert "reject_at 0.9000" in lines[2]
+    assert "the model file cannot be read" in lines[3]
+
+
 def test_a_view_that_does_not_fit_is_reported(check: CheckRun, write_config: WriteConfig) -> None:
     """A region outside the camera's picture is found before the daemon runs."""
     camera = {"id": "top", "source": "test:", "view": {"region": [0, 0, 641, 480]}}

@@ -23,6 +23,7 @@ def test_the_same_changes_nothing() -> None:
     ("sections", "touched"),
     [
         ({"model": {"path": "other.tflite"}}, ("model",)),
+        ({"recipes": [{"number": 1, "name": "A"}]}, ("recipes",)),
         ({"decision": {"reject_at": 0.9}}, ("decision",)),
         ({"decision": {"alarm": {"fails": 3}}}, ("decision",)),
         ({"mqtt": {"host": "elsewhere"}}, ("mqtt",)),

@@ -20,7 +20,7 @@ from edge.core.messages import (
     stored_body,
     to_json,
 )
-from edge.core.verdict import ModelIdentity, Rule, Verdict
+from edge.core.verdict import ModelIdentity, RecipeIdentity, Rule, Verdict
 from tests.support.schemas import SCHEMAS, validator
 from tests.support.verdicts import BOOT, NOON, a_part, a_verdict, an_error
 
@@ -43,6 +43,7 @@ def test_every_field_arrives() -> None:
         rule=Rule("k_of_n", 3, (0.1, 0.87654321, 0.9), 2, {"left": 0.87654321}, 0.05),
         trigger=a_part(),
         trigger_to_verdict_ms=31.23456,
+        recipe=RecipeIdentity(7, "M6"),
     )
     assert sent(verdict, 42) == {
         "schema": "edge-inspect/result/1",
@@ -79,6 +80,7 @@ def test_every_field_arrives() -> None:
             "at": rfc3339(NOON),
             "to_verdict_ms": 31.235,
         },
+        "recipe": {"number": 7, "name": "M6"},
         "replayed": False,
     }
 
@@ -125,9 +127,9 @@ def test_the_schema_is_strict(change: dict[str, Any]) -> None:
         RESULT.validate({**sent(a_verdict()), **change})
 
 
-@pytest.mark.parametrize("field", sorted(sent(a_verdict())))
+@pytest.mark.parametrize("field", sorted(set(sent(a_verdict())) - {"recipe"}))
 def test_no_field_may_be_missing(field: str) -> None:
-    """Every field of a result is required."""
+    """Every field of a result is required, but those that stored rows of an older version lack."""
     body = sent(a_verdict())
     del body[field]
     with pytest.raises(ValidationError):
@@ -207,6 +209,7 @@ def test_a_body_has_the_bytes_of_the_version_before() -> None:
         rule=Rule("k_of_n", 3, (0.1, 0.87654321, 0.9), 2, {"left": 0.87654321}, 0.05),
         trigger=a_part(),
         trigger_to_verdict_ms=31.23456,
+        recipe=RecipeIdentity(7, "M6"),
     )
     assert stored_body(verdict, 42).decode() == (
         '{"schema":"edge-inspect/result/1","id":"0199a1b2-c3d4-7000-8000-000000000001","seq":42,'
@@ -219,7 +222,8 @@ def test_a_body_has_the_bytes_of_the_version_before() -> None:
         '"reason":"between","region":"left","rule":{"name":"k_of_n","frames":3,"k":2,'
         '"scores":[0.1,0.876543,0.9],"regions":{"left":0.876543},"hysteresis":0.05},'
         '"trigger":{"kind":"request","number":4,"transaction":"t-9",'
-        '"at":"2026-09-21T14:13:20.000Z","to_verdict_ms":31.235}}'
+        '"at":"2026-09-21T14:13:20.000Z","to_verdict_ms":31.235},'
+        '"recipe":{"number":7,"name":"M6"}}'
     )
 
 

@@ -263,6 +263,8 @@ def test_a_file_with_a_rule_is_model_2(repack: Repack) -> None:
 class RecordingClassifier:
     """A model that notes its input and always answers the same."""
 
+    memory_bytes = 0
+
     def __init__(self) -> None:
         self.seen: list[Pixels] = []
 

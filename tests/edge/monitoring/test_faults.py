@@ -17,7 +17,9 @@ from edge.monitoring.faults import (
     history_faults,
     local_faults,
     machine_faults,
+    model_faults,
     plant_faults,
+    recipe_faults,
     thread_faults,
 )
 from edge.monitoring.host import DiskState, HostState, MemoryState, PowerState
@@ -53,6 +55,8 @@ def every_fault() -> list[Fault]:
         *plant_faults(["outputs.fail 27: cannot be set"], ["the archive failed"]),
         *evidence_faults(["a picture cannot be kept; make room"]),
         *config_faults([], ["station"]),
+        *recipe_faults([("top", "no recipe is chosen")], ["recipe 7 (cap): not a TFLite model"]),
+        *model_faults(["redness@2 was sent back (fail: 9 of 9 parts); look at its verdicts"]),
         *local_faults("/run/edge-inspect/api.sock: is no socket; move it away"),
         *machine_faults(FAULTY_HOST),
         *machine_faults(HostState(power=PowerState(False, True, False, True))),

@@ -32,9 +32,9 @@ class RouterWithAnswers:
         self.fault: Exception | None = None
         self.full = False
         rate_limit = TokenBucket(per_s, self.clock.tick)
-        self.allowed = True
+        self.allowed = {"trigger", "recipe"}
         self.requests = RequestRouter(
-            {"trigger": self._handle}, self._reply, rate_limit, lambda _name: self.allowed
+            {"trigger": self._handle}, self._reply, rate_limit, lambda name: name in self.allowed
         )
 
     def request(
@@ -212,9 +212,21 @@ def test_a_flood_of_answers_does_not_hold_verdicts_back(simulate: Simulate) -> N
 def test_a_request_that_is_not_allowed_is_answered() -> None:
     """The handler is not called, and the answer names the key of config.yaml."""
     made = RouterWithAnswers()
-    made.allowed = False
+    made.allowed.clear()
     assert made.request({"transaction": "1"})["error"] == (
         "request/trigger is not allowed on this box: name trigger in mqtt.allow_requests"
     )
     assert (made.asked, made.requests.refused) == ([], 1)
     assert "unknown request" in made.request({"transaction": "1"}, "magic")["error"]
+
+
+def test_a_trigger_that_names_a_recipe_needs_the_right_to_change_it() -> None:
+    """A trigger without recipe goes on."""
+    made = RouterWithAnswers()
+    made.allowed.remove("recipe")
+    assert made.request({"transaction": "1", "recipe": 7})["error"] == (
+        "request/trigger with a recipe is not allowed on this box: name recipe in "
+        "mqtt.allow_requests"
+    )
+    assert made.asked == []
+    assert made.request({"transaction": "1"})["status"] == "ok"

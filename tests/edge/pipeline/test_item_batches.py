@@ -8,6 +8,7 @@ from edge.config import TriggerConfig
 from edge.core.clock import Clock, StopEvent
 from edge.core.frame import Frame
 from edge.core.verdict import Verdict
+from edge.pipeline.judges import Judges
 from edge.pipeline.mailbox import Mailbox
 from edge.pipeline.part_tracker import PartTracker
 from edge.pipeline.worker import InspectionWorker
@@ -41,7 +42,7 @@ def test_items_are_judged_in_bunches_each_for_itself(
         if verdict.part == "2":
             raise RuntimeError("no room")
 
-    worker = InspectionWorker(mailbox, judge, Sink(deliver), environment)
+    worker = InspectionWorker(mailbox, Judges(judge), Sink(deliver), environment)
     mailbox.close()
     thread = threading.Thread(target=worker.run, name="inspection")
     thread.start()
@@ -64,7 +65,7 @@ def test_who_comes_meanwhile_waits_for_one_item_only(
 
     worker = InspectionWorker(
         mailbox,
-        make_judge(GOOD, work=work),
+        Judges(make_judge(GOOD, work=work)),
         Sink(lambda verdict: order.append(verdict.camera)),
         environment,
     )
@@ -84,7 +85,7 @@ def test_beside_parts_with_deadlines_items_come_one_by_one(
     mailbox.trackers["top"] = PartTracker("top", TriggerConfig(kind="request"), environment)
     worker = InspectionWorker(
         mailbox,
-        make_judge(GOOD),
+        Judges(make_judge(GOOD)),
         Sink(lambda verdict: order.append(verdict.part)),
         environment,
     )
@@ -110,7 +111,7 @@ def test_a_bunch_takes_no_longer_than_a_moment(
         clock.at += took_s
 
     worker = InspectionWorker(
-        mailbox, make_judge(GOOD, work=work), Sink(delivered.append), environment
+        mailbox, Judges(make_judge(GOOD, work=work)), Sink(delivered.append), environment
     )
     worker.run_once(mailbox.take(0))
     assert len(delivered) == together

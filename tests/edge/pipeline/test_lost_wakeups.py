@@ -15,6 +15,7 @@ from edge.core.clock import Clock, StopEvent
 from edge.core.threads import start_thread
 from edge.core.verdict import Verdict
 from edge.pipeline import worker as worker_module
+from edge.pipeline.judges import Judges
 from edge.pipeline.mailbox import Mailbox
 from edge.pipeline.part_tracker import PartTracker
 from edge.pipeline.worker import InspectionWorker, Pause
@@ -122,7 +123,7 @@ def test_each_part_gets_its_error_in_time(
     mailbox.trackers["part"] = tracker
     judge = make_judge([0.9, 0.1], deadline_ms=None)
     sink: Any = Sink(verdicts.append)
-    worker = InspectionWorker(mailbox, judge, sink, clock)
+    worker = InspectionWorker(mailbox, Judges(judge), sink, clock)
     thread = start_thread("inspection", worker.run)
 
     def offer() -> None:

@@ -14,6 +14,7 @@ from edge.core.view import ViewConfig
 from edge.inspection.view_crop import ViewCrop
 from edge.pipeline.frame_inspector import CameraProfile
 from edge.pipeline.judge import Judge, Provenance
+from edge.pipeline.judges import Judges
 from edge.pipeline.part_recovery import REASON, verdicts_for_open_parts
 from edge.storage.outbox.reader import OutboxReader
 from edge.storage.outbox.records import OutboxRow
@@ -84,7 +85,7 @@ def test_each_gets_an_error_with_all_that_names_it(
 ) -> None:
     """The verdict has part id, transaction, number, reason and time since the trigger."""
     parts = left(a_part(at=clock.now() - 30), a_part(at=clock.now() - 20, number=5, name=None))
-    found = verdicts_for_open_parts(parts, waiting(), judge, environment)
+    found = verdicts_for_open_parts(parts, waiting(), Judges(judge), environment)
     assert [(v.part, v.verdict, v.reason) for v in found] == [
         ("P-7", "error", REASON),
         (None, "error", REASON),
@@ -104,7 +105,7 @@ def test_stored_verdicts_are_not_repeated(
     parts = left(one, two)
     held = judge.conclude("top", [], one, "late")
     rows = waiting(*held, *held, *held)
-    found = verdicts_for_open_parts(parts, rows, judge, environment)
+    found = verdicts_for_open_parts(parts, rows, Judges(judge), environment)
     assert [v.trigger and v.trigger.number for v in found] == [2]
     parts.stored(found, [9])
     assert left.open().still_open() == []
@@ -119,5 +120,5 @@ def test_only_regions_without_a_verdict_get_one(
     assert (first.region, second.region) == ("l", "r")
     before = left(part)
     before.stored([first], [1])
-    found = verdicts_for_open_parts(left.open(), waiting(), judge, environment)
+    found = verdicts_for_open_parts(left.open(), waiting(), Judges(judge), environment)
     assert [v.region for v in found] == ["r"]

@@ -16,6 +16,7 @@ from edge.core.view import ViewConfig
 from edge.inspection.view_crop import ViewCrop
 from edge.pipeline.frame_inspector import CameraProfile
 from edge.pipeline.judge import Judge, Provenance
+from edge.pipeline.judges import Judges
 from edge.pipeline.mailbox import Mailbox
 from edge.pipeline.worker import InspectionWorker
 from tests.support.clock import FakeClock
@@ -184,7 +185,7 @@ def test_every_frame_is_delivered_counted_and_offered_as_evidence(
     mailbox, order = Mailbox(), []
     worker = InspectionWorker(
         mailbox,
-        make_judge(GOOD),
+        Judges(make_judge(GOOD)),
         Sink(
             lambda verdict: order.append(f"deliver {verdict.frame_seq}"),
             lambda kept, _verdict: order.append(f"keep {kept[0].seq}"),
@@ -212,7 +213,7 @@ def test_one_frames_fault_does_not_end_judging(
             raise RuntimeError("no room")
         delivered.append(verdict)
 
-    worker = InspectionWorker(mailbox, make_judge(GOOD), Sink(deliver), environment)
+    worker = InspectionWorker(mailbox, Judges(make_judge(GOOD)), Sink(deliver), environment)
     thread = run(worker)
     mailbox.offer(frame(1))
     wait_until(lambda: worker.faults == 1)
@@ -293,5 +294,5 @@ def test_the_judge_sleeps_until_there_is_a_frame(make_judge: MakeJudge, environm
                 self.close()
 
     judge = make_judge([0.9, 0.1])
-    InspectionWorker(Empty(), judge, Sink(), environment).run()
+    InspectionWorker(Empty(), Judges(judge), Sink(), environment).run()
     assert sleeps == [5.0] * 3

@@ -10,6 +10,7 @@ from edge.core.clock import Clock, StopEvent
 from edge.core.threads import start_thread
 from edge.core.verdict import Verdict
 from edge.pipeline.judge import Judge
+from edge.pipeline.judges import Judges
 from edge.pipeline.mailbox import Mailbox
 from edge.pipeline.worker import InspectionWorker, Pause
 from edge.pipeline.worker_pool import WorkerPool
@@ -38,7 +39,7 @@ class PoolUnderTest:
             assert gate.wait(DEADLINE_S)
 
         judge: Judge = self._make(GOOD, deadline_ms=None, work=work)
-        return InspectionWorker(Mailbox(), judge, Sink(self._deliver), self._environment)
+        return InspectionWorker(Mailbox(), Judges(judge), Sink(self._deliver), self._environment)
 
     def _deliver(self, verdict: Verdict) -> None:
         name = threading.current_thread().name
@@ -223,3 +224,15 @@ def test_frames_that_were_replaced_are_counted_by_camera(pools: Any) -> None:
         for seq in range(3 if name == "a" else 1):
             mailbox.offer(frame(seq + 1, camera=name))
     assert [pool.workers.replaced(name) for name in ("a", "b", "c")] == [2, 0, 0]
+
+
+def test_frames_that_wait_for_any_worker_are_a_backlog(pools: Any) -> None:
+    """Until the last one is taken."""
+    pool = pools(2)
+    first, second = (pool.workers.assign(name).mailbox for name in ("a", "b"))
+    assert not pool.workers.has_backlog
+    second.offer(frame(1, camera="b"))
+    assert pool.workers.has_backlog
+    assert not first.has_work
+    assert second.take(0) is not None
+    assert not pool.workers.has_backlog

@@ -15,6 +15,7 @@ from edge.core.view import ViewConfig
 from edge.inspection.view_crop import ViewCrop
 from edge.pipeline.frame_inspector import CameraProfile
 from edge.pipeline.judge import Judge, Provenance
+from edge.pipeline.judges import Judges
 from edge.pipeline.mailbox import Mailbox
 from edge.pipeline.part_tracker import PartTracker
 from edge.pipeline.worker import InspectionWorker
@@ -68,7 +69,7 @@ class TriggeredCamera:
         self.kept: list[Sequence[Frame]] = []  # of each verdict
         self.worker = InspectionWorker(
             self.mailbox,
-            judge,
+            Judges(judge),
             Sink(
                 self.verdicts.append,
                 lambda frames, _verdict: self.kept.append(frames),

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Iterator
 from concurrent.futures import Future
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,19 +14,22 @@ from edge.core.errors import ConfigError, EdgeInspectError, ModelError, TriggerE
 from edge.core.systemd import SystemdNotifier
 from edge.mqtt.request_router import Data, result_or_error
 from edge.plant.reload_requests import Reloader, ReloadQueue
+from edge.storage import Journal
 from tests.support.configs import config
 
 
 class ReloadBox:
     """A reloader with a file and a daemon that the test controls."""
 
-    def __init__(self) -> None:
+    def __init__(self, journal: Path) -> None:
         self.file: Config | Exception = config()
         self.fault: Exception | None = None
         self.applied: list[ConfigDiff] = []
         self.announced = 0
         self.state, self.queue = ReloadState(config()), ReloadQueue()
-        self.reloader = Reloader(self.queue, self.state, self, SystemdNotifier({}))
+        self.reloader = Reloader(
+            self.queue, self.state, self, SystemdNotifier({}), Journal(journal, lambda: 0.0)
+        )
 
     def load(self) -> Config:
         """As `Reconfigurable`."""
@@ -51,9 +55,9 @@ class ReloadBox:
 
 
 @pytest.fixture
-def box() -> Iterator[ReloadBox]:
+def box(tmp_path: Path) -> Iterator[ReloadBox]:
     """With a running thread."""
-    made = ReloadBox()
+    made = ReloadBox(tmp_path / "journal.jsonl")
     thread = threading.Thread(target=made.reloader.run)
     thread.start()
     yield made
@@ -121,9 +125,9 @@ def test_what_is_refused_changes_nothing(
     assert box.state.problems == ()
 
 
-def test_a_flood_of_reloads_is_refused() -> None:
+def test_a_flood_of_reloads_is_refused(tmp_path: Path) -> None:
     """Before the thread runs, eight requests wait. The ninth is refused; the end answers all."""
-    box = ReloadBox()
+    box = ReloadBox(tmp_path / "journal.jsonl")
     answers: list[Any] = []
     for _ in range(8):
         box.queue.handle("1", {}).add_done_callback(
@@ -136,7 +140,7 @@ def test_a_flood_of_reloads_is_refused() -> None:
     assert [str(one) for one in answers] == ["the daemon stops"] * 8
 
 
-def test_a_reload_has_no_keys() -> None:
+def test_a_reload_has_no_keys(tmp_path: Path) -> None:
     """A request with fields is refused: there is no partial reload."""
     with pytest.raises(TriggerError, match="cameras: unknown"):
-        ReloadBox().queue.handle("1", {"cameras": ["top"]})
+        ReloadBox(tmp_path / "journal.jsonl").queue.handle("1", {"cameras": ["top"]})

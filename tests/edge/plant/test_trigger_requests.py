@@ -31,6 +31,7 @@ def test_the_only_camera_need_not_be_named(environment: Clock) -> None:
         "part": "P",
         "number": 1,
         "deadline_ms": 1000.0,
+        "recipe": None,
         "duplicate": False,
     }
     assert trackers["top"].open == 1

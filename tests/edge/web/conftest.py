@@ -4,7 +4,8 @@ import http.client
 import json
 import threading
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import pytest
 from edge.config import CameraConfig
 from edge.config.schema import WebConfig
 from edge.core.clock import Clock
+from edge.core.errors import TriggerError
 from edge.pipeline.judge import Judge, Provenance
 from edge.pipeline.part_tracker import PartTracker
 from edge.pipeline.view_selection import choose_camera, image_profiles
@@ -64,6 +66,18 @@ class Client:
 Serve = Callable[..., Client]
 
 
+def choose_recipe(
+    _transaction: str | None, fields: Mapping[str, Any], transport: str
+) -> Future[Mapping[str, Any]]:
+    """As `RecipeRequests.handle`: only recipe 7 exists."""
+    answer: Future[Mapping[str, Any]] = Future()
+    if fields.get("recipe") == 7:
+        answer.set_result({"recipe": {"number": 7, "name": "cap"}, "by": transport})
+    else:
+        answer.set_exception(TriggerError("recipe 9 is not in config.yaml", "unknown"))
+    return answer
+
+
 @pytest.fixture
 def house(environment: Clock, tmp_path: Path) -> HealthyComponents:
     """Healthy components."""
@@ -101,6 +115,7 @@ def serve(
             environment,
             TriggerRequests(trackers or {}, environment),
             camera_for=partial(choose_camera, profiles),
+            choose_recipe=choose_recipe,
         )
         thread = threading.Thread(target=server.run, name="web", daemon=True)
         thread.start()

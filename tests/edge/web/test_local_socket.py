@@ -6,7 +6,8 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pytest
 
 from edge.cli.records_client import RecordsClient
 from edge.core.clock import Clock
+from edge.core.errors import TriggerError
 from edge.core.unix_socket import connect
 from edge.plant import RecordQuery
 from edge.web import LocalSocket
@@ -27,10 +29,27 @@ def box(tmp_path: Path) -> RecordsOfABox:
     return RecordsOfABox(tmp_path)
 
 
+def choose_recipe(
+    _transaction: str | None, fields: Mapping[str, Any], transport: str
+) -> Future[Mapping[str, Any]]:
+    """A box with recipe 7 only."""
+    if fields.get("recipe") != 7:
+        raise TriggerError("recipe 9 is not in config.yaml", "unknown")
+    answer: Future[Mapping[str, Any]] = Future()
+    answer.set_result({"recipe": 7, "by": transport})
+    return answer
+
+
 def made(box: RecordsOfABox) -> LocalSocket:
     """A socket over the box's records, not started."""
-    place = LocalSocket.place(box.folder / "outbox.db", None)
-    return LocalSocket(place, box.service(), box.folder / "outbox.db", Clock(lambda: NOON))
+    outbox = box.folder / "outbox.db"
+    return LocalSocket(
+        LocalSocket.place(outbox, None),
+        box.service(),
+        outbox,
+        Clock(lambda: NOON),
+        choose_recipe=choose_recipe,
+    )
 
 
 @pytest.fixture
@@ -54,6 +73,17 @@ def ask(
     found: dict[str, Any] = json.loads(answer.read())
     connection.close()
     return answer.status, found
+
+
+def test_a_recipe_is_chosen_or_refused(serving: LocalSocket) -> None:
+    """POST /api/v1/recipe: as POST /recipe on the port; the journal is told the way it came."""
+    address = "/api/v1/recipe"
+    chosen = ask(serving.path, "POST", address, b'{"recipe": 7}')
+    assert chosen == (200, {"recipe": 7, "by": "local socket"})
+    refused = ask(serving.path, "POST", address, b'{"recipe": 9}')
+    assert refused == (404, {"error": "recipe 9 is not in config.yaml"})
+    assert ask(serving.path, "POST", address, b"7")[0] == 400
+    assert ask(serving.path, "POST", address + "?x=1", b'{"recipe": 7}')[0] == 400
 
 
 def test_its_place(tmp_path: Path) -> None:

@@ -248,3 +248,14 @@ def test_the_web_server_sleeps_until_a_client_connects(
     wait_until(lambda: sleeps == [None])
     client.ask("GET", "/healthz")
     wait_until(lambda: 0.5 in sleeps and sleeps[-1] is None)
+
+
+def test_a_recipe_is_chosen_or_refused(serve: Serve) -> None:
+    """POST /recipe: 200 when it can judge, 404 for a number that does not exist."""
+    client = serve()
+    status, _, answer = client.ask("POST", "/recipe", b'{"recipe": 7}')
+    assert (status, json.loads(answer)["recipe"]["name"]) == (200, "cap")
+    assert json.loads(answer)["by"] == "http"
+    status, _, answer = client.ask("POST", "/recipe", b'{"recipe": 9}')
+    assert (status, json.loads(answer)) == (404, {"error": "recipe 9 is not in config.yaml"})
+    assert client.ask("POST", "/recipe", b"7")[0] == 400

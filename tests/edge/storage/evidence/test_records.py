@@ -183,6 +183,7 @@ def test_records_by_time(tmp_path: Path) -> None:
         return [record.time_ms / 1000 for record in reader.records(since, until)]
 
     assert found() == times
+    assert [record.time_ms / 1000 for record in reader.newest_first()] == times[::-1]
     assert found(since=NOON + 90_000) == times[1:]
     assert found(until=NOON + 90_000) == times[:1]
     assert found(NOON + 1, NOON + 2) == []
