@@ -9,7 +9,7 @@ which judges as the one before, however short the past was. It assumes parts in 
 parts that change during the probation look like a changed model.
 
 A busy box makes some verdicts slow whatever the model. So slow verdicts count only when they are
-more than half of all.
+more than a quarter of all.
 """
 
 import math
@@ -20,7 +20,7 @@ from typing import Self
 from edge.models.records import ProbationRecord
 
 FIRST_LOOK = 25  # parts; each later look is at twice as many
-LEAST_SHARE = {"slow": 0.5}  # of the parts: a rate at or below it sends nothing back
+LEAST_SHARE = {"slow": 0.25}  # of the parts: a rate at or below it sends nothing back
 _NEGLIGIBLE = 1e-17  # a term of a sum, relative to the sum
 
 

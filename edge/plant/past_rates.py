@@ -1,7 +1,7 @@
 """How often a version of a model gave each outcome in the past, out of history."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, Self
 
@@ -33,15 +33,23 @@ class PastRates:
     @classmethod
     def of(cls, history: PastVerdicts, sha256: str) -> Self:
         """Of the newest verdicts with a picture. Raises EdgeInspectError."""
-        rows = list(_of_model(history, sha256))
-        times = sorted(row["latency_ms"]["capture_to_verdict"] for row in rows)
+        return cls.among(
+            [
+                (row["verdict"], row["latency_ms"]["capture_to_verdict"])
+                for row in _of_model(history, sha256)
+            ]
+        )
+
+    @classmethod
+    def among(cls, verdicts: Sequence[tuple[str, float]]) -> Self:
+        """Of these outcomes, each with its milliseconds from capture to verdict."""
+        times = sorted(milliseconds for _, milliseconds in verdicts)
         slow_ms = _SLOW_FACTOR * times[int(0.95 * (len(times) - 1))] if times else None
         hits = dict.fromkeys(RATES, 0)
-        for row in rows:
-            slow = is_slow(row["latency_ms"]["capture_to_verdict"], slow_ms)
-            for rate in rates_of(row["verdict"], slow=slow):
+        for outcome, milliseconds in verdicts:
+            for rate in rates_of(outcome, slow=is_slow(milliseconds, slow_ms)):
                 hits[rate] += 1
-        return cls(len(rows), hits, slow_ms)
+        return cls(len(verdicts), hits, slow_ms)
 
 
 def _of_model(history: PastVerdicts, sha256: str) -> Iterator[dict[str, Any]]:
