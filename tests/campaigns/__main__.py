@@ -47,6 +47,7 @@ CAMPAIGNS = (
     Campaign("tests.campaigns.folder_kills", "--files 300 --kills 3"),
     Campaign("tests.campaigns.evidence_kills", "--kills 30"),
     Campaign("tests.campaigns.model_kills", "--kills 20"),
+    Campaign("tests.campaigns.model_bad_files", ""),
     Campaign("tests.campaigns.model_probation", "--rounds 1"),
     Campaign("tests.campaigns.probation_returns", "--probations 2000 --worse 100"),
     Campaign("tests.campaigns.evidence_sample", "--days 200 --passes 2000"),
