@@ -4,6 +4,7 @@ from edge.config.annotations import read_secret
 from edge.config.diff import ConfigDiff, ReloadState, diff_configs
 from edge.config.loader import key_position, load_config
 from edge.config.mqtt import MqttConfig, SnapshotsConfig, TLSConfig
+from edge.config.pins import pin_numbers
 from edge.config.recipe_merge import for_recipe, model_file
 from edge.config.recipes import RecipeConfig
 from edge.config.schema import (
@@ -14,7 +15,7 @@ from edge.config.schema import (
     TrustConfig,
     WebConfig,
 )
-from edge.config.trigger import AlarmConfig, TriggerConfig
+from edge.config.trigger import AlarmConfig, RecipePinsConfig, TriggerConfig
 from edge.core.redaction import mask_credentials
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "HistoryConfig",
     "MqttConfig",
     "RecipeConfig",
+    "RecipePinsConfig",
     "ReloadState",
     "SnapshotsConfig",
     "TLSConfig",
@@ -38,5 +40,6 @@ __all__ = [
     "load_config",
     "mask_credentials",
     "model_file",
+    "pin_numbers",
     "read_secret",
 ]
