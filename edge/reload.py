@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol
 
-from edge.config import Config, ConfigDiff, key_position, load_config
+from edge.config import Config, ConfigDiff, key_position, load_config, pin_numbers
 from edge.core.clock import Clock, StopEvent
 from edge.core.errors import ConfigError, EdgeInspectError
 from edge.core.regular_file import read_named
@@ -145,7 +145,7 @@ class Reconfiguration:
         inspector = self._new_inspector(config, changes)
         recipes = self._new_recipes(config, changes, inspector)
         web_judge = None if self.web is None else judge_for_web(config, self.clock)
-        in_use = _pins(old)
+        in_use = pin_numbers(old)
         outputs, held = self.plant.outputs, []
         if changes.outputs:
             outputs = self.plant.build_outputs(config)
@@ -256,12 +256,3 @@ def _sha256(config: Config, which: Path) -> str | None:
         return hashlib.sha256(read_named(model_path(config, which))).hexdigest()
     except (OSError, EdgeInspectError):
         return None
-
-
-def _pins(config: Config) -> set[int]:
-    """The numbers of all GPIO pins that a configuration uses."""
-    station = config.decision.outputs
-    used = {station.alarm, station.alive}
-    for camera in config.cameras:
-        used |= {camera.trigger.pin, *camera.outputs.pins.values()}
-    return {pin for pin in used if pin is not None}

@@ -40,7 +40,7 @@ OUTERMOST = {
     "edge/mqtt/io_loop.py run": "a thread: `open` raises the fault, or the connection ends with it",
     "edge/mqtt/publisher.py run": "a thread: connects again",
     "edge/mqtt/request_router.py handle": "a request: the client gets an answer",
-    "edge/pipeline/trigger_sources.py _on_edge": "a callback of gpiozero: its thread must go on",
+    "edge/pipeline/edge_pin.py _edge": "a callback of gpiozero: its thread must go on",
     "edge/pipeline/worker.py _guarded": "a thread: one frame's fault must not end all judging",
     "edge/plant/model_requests.py _answer": "a thread: the next request must be answered",
     "edge/plant/record_requests.py run": "a thread: the next request must be answered",

@@ -4,6 +4,7 @@ from edge.config.annotations import names_model, read_secret
 from edge.config.diff import ConfigDiff, ReloadState, diff_configs
 from edge.config.loader import key_position, load_config
 from edge.config.mqtt import MqttConfig, SnapshotsConfig, TLSConfig
+from edge.config.pins import pin_numbers
 from edge.config.recipe_merge import for_recipe
 from edge.config.recipes import RecipeConfig
 from edge.config.schema import (
@@ -16,7 +17,7 @@ from edge.config.schema import (
     WebConfig,
     WindowConfig,
 )
-from edge.config.trigger import AlarmConfig, TriggerConfig
+from edge.config.trigger import AlarmConfig, RecipePinsConfig, TriggerConfig
 from edge.core.redaction import mask_credentials
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "ModelsConfig",
     "MqttConfig",
     "RecipeConfig",
+    "RecipePinsConfig",
     "ReloadState",
     "SnapshotsConfig",
     "TLSConfig",
@@ -42,5 +44,6 @@ __all__ = [
     "load_config",
     "mask_credentials",
     "names_model",
+    "pin_numbers",
     "read_secret",
 ]

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from edge.config.folders import circles
+from edge.config.pins import pin_mistakes
 from edge.config.recipe_merge import mistakes
 from edge.config.schema import Config
 from edge.config.yaml_reader import Document, YamlError, read_yaml
@@ -124,6 +125,8 @@ def parse_config(text: str, name: str, folder: Path, *, check_files: bool = True
     for index, mistake in circles(config.cameras):
         source.add(("cameras", index, "move_to"), mistake)
     for loc, mistake in mistakes(config):
+        source.add(loc, mistake)
+    for loc, mistake in pin_mistakes(config):
         source.add(loc, mistake)
     if source.has_problems:
         raise ConfigError(source.sentences())

@@ -29,7 +29,13 @@ from edge.config.annotations import (
 )
 from edge.config.mqtt import TOPIC_RULE, MqttConfig, Port
 from edge.config.recipes import MAX_RECIPES, RecipeConfig
-from edge.config.trigger import AlarmConfig, GpioOutputsConfig, StationOutputsConfig, TriggerConfig
+from edge.config.trigger import (
+    AlarmConfig,
+    GpioOutputsConfig,
+    RecipePinsConfig,
+    StationOutputsConfig,
+    TriggerConfig,
+)
 from edge.core.record import Items, Model, Pattern
 from edge.core.terms import Durability, LogLevel, OutputKind, Runtime, Scaling
 from edge.core.text import typed
@@ -202,6 +208,7 @@ class CameraConfig(Model):
     trigger: TriggerConfig = TriggerConfig()
     view: ViewConfig | None = None
     outputs: GpioOutputsConfig = GpioOutputsConfig()
+    recipe_pins: RecipePinsConfig | None = None
     trust: Annotated[TrustConfig, _LIVE] = TrustConfig()
     move_to: Annotated[ConfigPath | None, OnlyFor("folder")] = None
 

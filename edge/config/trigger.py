@@ -1,11 +1,11 @@
-"""`cameras[].trigger`, the alarm, and the GPIO outputs."""
+"""`cameras[].trigger`, the alarm, the GPIO outputs, and the GPIO inputs that choose a recipe."""
 
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, ValidationInfo, model_validator
 
 from edge.config.annotations import OnlyFor, keys_for
-from edge.core.record import Length4, Model
+from edge.core.record import Items, Length4, Model
 from edge.core.terms import RuleName, TriggerKind
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
@@ -116,6 +116,21 @@ class GpioOutputsConfig(Model):
             "busy": self.busy,
         }
         return {name: pin for name, pin in pins.items() if pin is not None}
+
+
+class RecipePinsConfig(Model):
+    """`cameras[].recipe_pins`: GPIO inputs that choose the camera's recipe.
+
+    - `code`: the bits of its number, the lowest first.
+    - `strobe`: at its `edge` the code is read.
+    - `pull`: of all these pins. With `up` a bit is 1 while its pin is low, as of a closed contact.
+    """
+
+    code: Annotated[Items[Pin], Field(min_length=1, max_length=16)]
+    strobe: Pin
+    edge: Literal["rising", "falling"] = "rising"
+    pull: Literal["up", "down", "none"] = "down"
+    debounce_ms: Annotated[float, Field(ge=0, le=10_000)] = 10.0
 
 
 class AlarmConfig(Model):

@@ -3,11 +3,14 @@
 import contextlib
 import logging
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from edge.core.errors import EdgeInspectError, MissingPartError
 
 log = logging.getLogger(__name__)
+
+Edge = Literal["rising", "falling"]
+Pull = Literal["up", "down", "none"]
 
 
 class PinFactory(Protocol):
@@ -26,7 +29,7 @@ def gpiozero_module() -> Any:
         import gpiozero
     except ImportError as error:
         raise MissingPartError(
-            "a gpio trigger or output needs gpiozero; run in edge-inspect's folder: "
+            "the pins in config.yaml need gpiozero; run in edge-inspect's folder: "
             "pip install '.[gpio]'"
         ) from error
     return gpiozero
@@ -97,6 +100,17 @@ class OutputPin:
         if device is not None:
             with contextlib.suppress(Exception):  # it is lost already
                 device.close()
+
+
+def open_input(name: str, pin: int, pull: Pull, factory: PinFactory | None = None) -> Any:
+    """Opens an input; its device is active while the pin is high, and with `pull` up while it is
+    low. `factory` None: the board's own pins. Raises EdgeInspectError as `open_pin`."""
+    pull_up = {"up": True, "down": False, "none": None}[pull]
+    active = True if pull_up is None else None
+    device = gpiozero_module().DigitalInputDevice
+    return open_pin(
+        name, lambda: device(pin, pull_up=pull_up, active_state=active, pin_factory=factory)
+    )
 
 
 def open_pin(name: str, opener: Callable[[], Any]) -> Any:

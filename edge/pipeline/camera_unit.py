@@ -17,6 +17,7 @@ from edge.inspection import InputSpec
 from edge.pipeline.camera_recipes import CameraRecipes
 from edge.pipeline.mailbox import Mailbox
 from edge.pipeline.part_tracker import PartTracker
+from edge.pipeline.recipe_pins import RecipePins
 from edge.pipeline.running_state import RunningModel
 from edge.pipeline.trigger_sources import trigger_source
 from edge.pipeline.view_selection import disagreement
@@ -82,11 +83,19 @@ class CameraUnit:
         self._thread = NamedThread(f"camera-{config.id}", self._run)
         tracker = self.tracker
         self._source = None if tracker is None else trigger_source(tracker, clock, factory)
+        self._recipe_pins: RecipePins | None = None
+        self._choosing = threading.Event()  # from the moment in which its configuration runs
+        if config.recipe_pins is not None:
+            self._recipe_pins = RecipePins(
+                config.id, config.recipe_pins, recipes.choose, clock.tick, factory
+            )
 
     @property
-    def pin(self) -> int | None:
-        """The number of its trigger's pin."""
-        return self.config.trigger.pin if self.config.trigger.kind == "gpio" else None
+    def pins(self) -> frozenset[int]:
+        """The numbers of its input pins: the trigger's and those that choose a recipe."""
+        chosen = frozenset() if self._recipe_pins is None else self._recipe_pins.numbers
+        pin = self.config.trigger.pin
+        return chosen if pin is None else chosen | {pin}
 
     def prepare(self) -> None:
         """Starts the threads; they wait for `go`. Raises RuntimeError when the system has no room
@@ -94,26 +103,34 @@ class CameraUnit:
         self._thread.start()
         if self._source is not None:
             self._source.start(self._go, self._stop)
+        if self._recipe_pins is not None:
+            self._recipe_pins.start(self._choosing)
 
-    def open_pin(self) -> None:
-        """Opens the pin of its trigger. Raises EdgeInspectError when it cannot be used."""
+    def open_pins(self) -> None:
+        """Opens its input pins. Raises EdgeInspectError when one cannot be used."""
         if self._source is not None:
             self._source.open()
+        if self._recipe_pins is not None:
+            self._recipe_pins.open()
 
-    def close_pin(self) -> None:
-        """Releases the pin."""
+    def close_pins(self) -> None:
+        """Releases the pins."""
         if self._source is not None:
             self._source.close()
+        if self._recipe_pins is not None:
+            self._recipe_pins.close()
 
-    def reopen_pin(self) -> None:
-        """Opens the pin again after a change that was given up; a pin that fails is logged."""
+    def reopen_pins(self) -> None:
+        """Opens the pins again after a change that was given up; a pin that fails is logged."""
         try:
-            self.open_pin()
+            self.open_pins()
         except EdgeInspectError as error:
-            log.error("camera %s: %s; it has no triggers until a reload", self.config.id, error)
+            log.error("camera %s: %s; the pin does nothing until a reload", self.config.id, error)
 
     def take_over(self) -> None:
-        """Continues the numbers of its predecessor, which has stopped."""
+        """Its configuration runs from now on. Continues the numbers of its predecessor, which has
+        stopped."""
+        self._choosing.set()
         before, self._predecessor = self._predecessor, None
         if before is None:
             return
@@ -123,6 +140,7 @@ class CameraUnit:
 
     def go(self) -> None:
         """The camera is opened and read, and its trigger counts, from now on."""
+        self._choosing.set()
         self._go.set()
 
     def stop_accepting(self) -> None:

@@ -86,7 +86,7 @@ class Pipeline:
         factory: PinFactory | None = None,
         timeouts: PipelineTimeouts | None = None,
     ) -> None:
-        """Opens the pins of triggers; no thread runs yet. Raises EdgeInspectError when a pin cannot
+        """Opens the input pins; no thread runs yet. Raises EdgeInspectError when a pin cannot
         be used.
 
         - `cameras`, `model`: the running ones; changed here, read elsewhere.
@@ -120,7 +120,7 @@ class Pipeline:
         self._show({unit.config.id: unit for unit in units})
         try:
             for unit in units:
-                unit.open_pin()
+                unit.open_pins()
         except EdgeInspectError:
             self.stop_accepting()
             raise
@@ -160,10 +160,10 @@ class Pipeline:
             if name in replaced or name in changes.added:
                 unit = self._build_unit(camera, inspector, replaced.get(name))
                 undo.callback(unit.stop)
-                undo.callback(unit.close_pin)
+                undo.callback(unit.close_pins)
                 unit.prepare()
-                if unit.pin is not None and free(unit.pin):
-                    unit.open_pin()
+                if all(free(pin) for pin in unit.pins):
+                    unit.open_pins()
                 added.append(unit)
         judges = [
             self._judges(config, self._inspector_for(worker, inspector), recipes, first=not index)
@@ -235,7 +235,7 @@ class Pipeline:
         """Refuses all further parts; the workers answer the open ones."""
         for unit in self._units.values():
             unit.stop_accepting()
-            unit.close_pin()
+            unit.close_pins()
 
     def stop(self) -> list[str]:
         """Stops the cameras and closes the mailboxes, so that each worker ends. Returns the threads
@@ -294,12 +294,12 @@ class Pipeline:
         removed, added = change.removed, change.added
         with ExitStack() as undo:
             for unit in removed:
-                undo.callback(unit.reopen_pin)
-                unit.close_pin()
+                undo.callback(unit.reopen_pins)
+                unit.close_pins()
             others(undo)  # the outputs first: a trigger may get the pin of one
             for unit in added:
-                undo.callback(unit.close_pin)
-                unit.open_pin()
+                undo.callback(unit.close_pins)
+                unit.open_pins()
             for unit in removed:
                 undo.callback(unit.shut, shut=False)
                 unit.shut()

@@ -1,5 +1,6 @@
 """Recipes: merging one over the common part, and every mistake at its place."""
 
+import copy
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.config import Config, for_recipe
+from edge.config import Config, for_recipe, pin_numbers
 from edge.config.loader import parse_config
 from edge.core.errors import ConfigError
 
@@ -145,3 +146,95 @@ def test_a_mistake_has_its_place(recipes: list[dict[str, Any]], sentence: str) -
     assert sentence in problem
     line = int(problem.split(":")[1])
     assert line > 1
+
+
+PINS = {"code": [5, 6], "strobe": 13}
+
+
+@pytest.mark.parametrize(
+    ("camera", "outputs", "sentence"),
+    [
+        (
+            {"recipe_pins": {"code": [5, 6], "strobe": 6}},
+            {},
+            (
+                "cameras[0].recipe_pins.strobe: "
+                "cameras[0].recipe_pins.code[1] has this pin too; give each its own (got 6)"
+            ),
+        ),
+        (
+            {"recipe_pins": {"code": [5, 5], "strobe": 6}},
+            {},
+            (
+                "cameras[0].recipe_pins.code[1]: "
+                "cameras[0].recipe_pins.code[0] has this pin too; give each its own (got 5)"
+            ),
+        ),
+        (
+            {"recipe_pins": PINS, "trigger": {"kind": "gpio", "pin": 13}},
+            {},
+            "cameras[0].recipe_pins.strobe: cameras[0].trigger.pin has this pin too; give each",
+        ),
+        (
+            {"recipe_pins": PINS, "outputs": {"pass": 5}},
+            {},
+            "cameras[0].recipe_pins.code[0]: cameras[0].outputs.pass has this pin too; give each",
+        ),
+        (
+            {"recipe_pins": PINS},
+            {"alive": 6},
+            "decision.outputs.alive: cameras[0].recipe_pins.code[1] has this pin too; give each",
+        ),
+        ({"recipe_pins": {"code": [], "strobe": 6}}, {}, "cameras[0].recipe_pins.code: must have"),
+        (
+            {"recipe_pins": {"code": list(range(17)), "strobe": 20}},
+            {},
+            "cameras[0].recipe_pins.code: must have at most 16",
+        ),
+        ({"recipe_pins": {"code": [28], "strobe": 2}}, {}, "recipe_pins.code[0]: must be less"),
+        ({"recipe_pins": {"code": [2]}}, {}, "cameras[0].recipe_pins.strobe: is missing"),
+    ],
+)
+def test_each_pin_has_one_use(
+    camera: dict[str, Any], outputs: dict[str, int], sentence: str
+) -> None:
+    """A pin of a recipe's code that something else uses is refused where it stands."""
+    with pytest.raises(ConfigError) as caught:
+        parse(
+            recipe(),
+            cameras=[{"id": "top", "source": "test:", **camera}],
+            decision={"outputs": outputs},
+        )
+    (problem,) = caught.value.problems
+    assert sentence in problem
+
+
+def test_pins_of_two_cameras_are_compared() -> None:
+    """Each camera has its own code pins; and without recipes they choose nothing."""
+    cameras = [
+        {"id": name, "source": "test:", "recipe_pins": copy.deepcopy(PINS)} for name in ("a", "b")
+    ]
+    with pytest.raises(ConfigError) as caught:
+        parse(cameras=cameras)
+    assert [problem.split(": ", 1)[1] for problem in caught.value.problems] == [
+        "cameras[0].recipe_pins: does nothing without recipes; add recipes, or remove it",
+        "cameras[1].recipe_pins: does nothing without recipes; add recipes, or remove it",
+        *(
+            f"cameras[1].recipe_pins.{key}: cameras[0].recipe_pins.{key} has this pin too; "
+            f"give each its own (got {pin})"
+            for key, pin in (("code[0]", 5), ("code[1]", 6), ("strobe", 13))
+        ),
+    ]
+
+
+def test_the_pins_of_a_configuration() -> None:
+    """A reload must not open a pin that the old configuration uses."""
+    camera = {
+        "id": "top",
+        "source": "test:",
+        "trigger": {"kind": "gpio", "pin": 4},
+        "outputs": {"pass": 7, "busy": 8},
+        "recipe_pins": PINS,
+    }
+    config = parse(recipe(), cameras=[camera], decision={"outputs": {"alarm": 20, "alive": 21}})
+    assert pin_numbers(config) == {4, 5, 6, 7, 8, 13, 20, 21}

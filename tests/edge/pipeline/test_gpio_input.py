@@ -10,8 +10,9 @@ import pytest
 from edge.config import TriggerConfig
 from edge.core.clock import Clock, StopEvent
 from edge.core.errors import EdgeInspectError
+from edge.pipeline.edge_pin import Debounce
 from edge.pipeline.part_tracker import PartTracker
-from edge.pipeline.trigger_sources import Debounce, IntervalTrigger, PinTrigger, trigger_source
+from edge.pipeline.trigger_sources import IntervalTrigger, PinTrigger, trigger_source
 from tests.conftest import Require
 from tests.support.clock import FakeClock, Patience
 

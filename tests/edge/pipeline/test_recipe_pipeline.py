@@ -4,11 +4,13 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import gpiozero
 import pytest
 
 from edge.capture.camera import Camera
-from edge.config import Config, diff_configs
+from edge.config import Config, RecipePinsConfig, diff_configs, pin_numbers
 from edge.core.clock import Clock, StopEvent
+from edge.core.errors import EdgeInspectError
 from edge.pipeline.build import build_inspector
 from edge.pipeline.judge import Judge
 from edge.pipeline.pipeline import Pipeline
@@ -30,7 +32,7 @@ def no_camera(*_arguments: object) -> Camera:
 class RecipePipeline:
     """Two cameras with a worker each, and recipes with a model file each; nothing is started."""
 
-    def __init__(self, folder: Path, model: Path, *names: str) -> None:
+    def __init__(self, folder: Path, model: Path, *names: str, factory: Any = None) -> None:
         self._folder, self._model = folder, model
         self.config = self.make(*names)
         self.common = build_inspector(self.config)
@@ -48,6 +50,7 @@ class RecipePipeline:
             processed_items=NothingJudged(),
             open_camera=no_camera,
             selection=self.selection,
+            factory=factory,
         )
 
     def make(self, *names: str) -> Config:
@@ -122,3 +125,48 @@ def test_a_reload_replaces_the_recipes(box: RecipePipeline) -> None:
     assert box.selection.names == {1: "cap", 2: "lids"}
     assert box.selection.current("a") == 3
     assert "recipe 3 is not in config.yaml" in str(box.model.recipes.why_unusable(3))
+
+
+def with_pins(config: Config, *pins: int) -> Config:
+    """The configuration with pins that choose the recipe of camera a, the last one the strobe."""
+    chosen = RecipePinsConfig.read({"code": pins[:-1], "strobe": pins[-1]})
+    first, *others = config.cameras
+    return config.replace(cameras=(first.replace(recipe_pins=chosen), *others))
+
+
+def test_a_reload_takes_over_the_code_pins_or_keeps_them(
+    tmp_path: Path, redness_model: Path, board: Any
+) -> None:
+    """Pins that the new file uses otherwise work at once when it is in force. When one of them is
+    taken, the reload is refused and the old pins choose as before."""
+    box = RecipePipeline(tmp_path, redness_model, "cap", "lid", "tin", factory=board)
+
+    def reload(config: Config) -> None:
+        in_use = pin_numbers(box.config)
+        changes = diff_configs(box.config, config)
+        with ExitStack() as undo:
+            change = box.pipeline.prepare(changes, box.common, lambda p: p not in in_use, undo)
+            box.pipeline.adopt(change, lambda _undo: None, StopEvent())
+            undo.pop_all()
+        box.config = config
+
+    def strobe(number: int, *code: int) -> int | None:
+        for pin, high in ((5, 5 in code), (6, 6 in code), (13, 13 in code)):
+            if pin != number:
+                (board.pin(pin).drive_high if high else board.pin(pin).drive_low)()
+        board.pin(number).drive_low()
+        board.pin(number).drive_high()
+        return box.selection.current("a")
+
+    reload(with_pins(box.config, 5, 6, 13))
+    assert strobe(13, 5, 6) == 3
+    taken = gpiozero.LED(19, pin_factory=board)
+    with pytest.raises(EdgeInspectError, match=r"cameras a: recipe_pins\.strobe 19: "):
+        reload(with_pins(box.config, 13, 6, 19))
+    assert strobe(13, 6) == 2
+    taken.close()
+    reload(with_pins(box.config, 13, 6, 5))  # the old strobe is a bit of the code now
+    assert strobe(5, 13) == 1
+    box.pipeline.stop_accepting()
+    gpiozero.LED(5, pin_factory=board).close()
+    box.pipeline.workers.close()
