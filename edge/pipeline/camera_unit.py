@@ -83,12 +83,14 @@ class CameraUnit:
         self._thread = NamedThread(f"camera-{config.id}", self._run)
         tracker = self.tracker
         self._source = None if tracker is None else trigger_source(tracker, clock, factory)
-        self._recipe_pins: RecipePins | None = None
+        self._recipe_pins = self._new_recipe_pins(factory)
         self._choosing = threading.Event()  # from the moment in which its configuration runs
-        if config.recipe_pins is not None:
-            self._recipe_pins = RecipePins(
-                config.id, config.recipe_pins, recipes.choose, clock.tick, factory
-            )
+
+    def _new_recipe_pins(self, factory: PinFactory | None) -> RecipePins | None:
+        pins = self.config.recipe_pins
+        if pins is None:
+            return None
+        return RecipePins(self.config.id, pins, self.recipes.choose, self._clock.tick, factory)
 
     @property
     def pins(self) -> frozenset[int]:

@@ -129,7 +129,8 @@ def test_a_reload_replaces_the_recipes(box: RecipePipeline) -> None:
 
 def with_pins(config: Config, *pins: int) -> Config:
     """The configuration with pins that choose the recipe of camera a, the last one the strobe."""
-    chosen = RecipePinsConfig.read({"code": pins[:-1], "strobe": pins[-1]})
+    pins_of = {"code": pins[:-1], "strobe": pins[-1], "debounce_ms": 0.0}
+    chosen = RecipePinsConfig.read(pins_of)
     first, *others = config.cameras
     return config.replace(cameras=(first.replace(recipe_pins=chosen), *others))
 
