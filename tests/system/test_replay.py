@@ -66,7 +66,7 @@ def test_what_the_box_says_of_itself(make_daemon: MakeDaemon, plant: Plant, tmp_
 def test_retained_topics_meet_a_late_listener(
     make_daemon: MakeDaemon, make_plant: MakePlant, plant: Plant, tmp_path: Path
 ) -> None:
-    """A late subscriber gets status, info, health and alarm, and no old verdict."""
+    """A late subscriber gets status, info, health, alarm and models, and no old verdict."""
     draw_many(tmp_path / "parts", 2)
     daemon = make_daemon(f"replay:{tmp_path / 'parts'}")
     daemon.start()
@@ -75,12 +75,13 @@ def test_retained_topics_meet_a_late_listener(
     assert daemon.stop() == 0
     plant.close()
     late = make_plant()  # the same session: nothing waits in it, what is retained comes again
-    wait_until(lambda: len(late.messages) >= 4, "the retained messages")
+    wait_until(lambda: len(late.messages) >= 5, "the retained messages")
     assert {topic.rpartition("/")[2] for topic, _, _ in late.messages} == {
         "status",
         "info",
         "health",
         "alarm",
+        "models",
     }
     assert late.bodies("status")[0]["state"] == "stopped"
 
