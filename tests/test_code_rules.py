@@ -57,6 +57,7 @@ BECOMES_AN_ANSWER = {
     "edge/pipeline/frame_inspector.py inspect": "the part gets an `error` verdict with the reason; "
     "further out, its frames are not known",
     "edge/pipeline/judge.py conclude": "the part gets an `error` verdict with the reason",
+    "edge/pipeline/recipe_pins.py _on_strobe": "as `show`; its parts get `error`",
     "edge/plant/plant.py _attempt": "an accessory (wires, alarm, archive, pictures) must not cost "
     "the verdict",
     "edge/plant/reload_requests.py run_once": "the reload is refused with a sentence",

@@ -90,7 +90,15 @@ class CameraUnit:
         pins = self.config.recipe_pins
         if pins is None:
             return None
-        return RecipePins(self.config.id, pins, self.recipes.choose, self._clock.tick, factory)
+        known = self.recipes.by_number
+        return RecipePins(
+            self.config.id,
+            pins,
+            self.recipes.choose,
+            self._clock.tick,
+            factory,
+            unknown=next(number for number in range(65_535, -1, -1) if number not in known),
+        )
 
     @property
     def pins(self) -> frozenset[int]:

@@ -1,6 +1,7 @@
 """GPIO pins that choose a camera's recipe: the number stands on the code pins, and an edge on the
 strobe says that it is valid."""
 
+import logging
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -8,6 +9,8 @@ from typing import Any
 from edge.config import RecipePinsConfig
 from edge.core.gpio import PinFactory, open_input
 from edge.pipeline.edge_pin import EdgePin, EdgePinSettings
+
+log = logging.getLogger(__name__)
 
 
 class RecipePins:
@@ -20,15 +23,19 @@ class RecipePins:
         choose: Callable[[int, str], None],
         tick: Callable[[], float],
         factory: PinFactory | None = None,
+        *,
+        unknown: int,
     ) -> None:
         """Opens nothing yet.
 
         choose: makes a number current, known or not; with the name of whoever asks.
+        unknown: a number that no recipe has: chosen when the code cannot be read, so that parts get
+            `error` and no verdict of the recipe before.
         tick: monotonic seconds.
         factory: gpiozero's pin factory; None: the board's.
         """
         self._name, self._config = f"cameras {camera}: recipe_pins", config
-        self._choose, self._factory = choose, factory
+        self._choose, self._factory, self._unknown = choose, factory, unknown
         self._by = f"gpio: pin {config.strobe}"
         self._code: list[Any] = []  # the lowest bit first
         self._strobe = EdgePin(
@@ -64,5 +71,9 @@ class RecipePins:
             device.close()
 
     def _on_strobe(self) -> None:
-        number = sum(bool(device.is_active) << bit for bit, device in enumerate(self._code))
+        try:
+            number = sum(bool(device.is_active) << bit for bit, device in enumerate(self._code))
+        except Exception:  # a GPIO library has exceptions of its own
+            log.exception("%s: the code cannot be read; parts get `error`", self._name)
+            number = self._unknown
         self._choose(number, self._by)

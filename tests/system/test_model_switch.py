@@ -5,43 +5,18 @@ import subprocess
 import sys
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from edge.core.errors import EXIT_DONE, EXIT_NO
+from edge.core.errors import EXIT_NO
 from tests.support.model_versions import write_version
+from tests.support.models_command import ModelsCommand
 from tests.support.plant import BASE, Daemon, Plant, draw_many
 from tests.support.schemas import validator
 from tests.support.waiting import wait_until
 from tests.system.conftest import MakeDaemon
 
 pytestmark = [pytest.mark.broker, pytest.mark.inference]
-
-
-class Models:
-    """`edge-inspect models` for a daemon's config.yaml."""
-
-    def __init__(self, daemon: Daemon) -> None:
-        self._daemon = daemon
-
-    def run(self, *arguments: str, code: int = EXIT_DONE) -> str:
-        """What the command prints, on whichever stream."""
-        command = [sys.executable, "-m", "edge", "models", *arguments]
-        found = subprocess.run(
-            [*command, "-c", str(self._daemon.config)],
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=120,
-        )
-        assert found.returncode == code, found.stderr
-        return found.stdout or found.stderr
-
-    def install(self, version: str, **changes: Any) -> None:
-        """Writes and installs a version."""
-        file = write_version(self._daemon.folder / f"{version}.tflite", version, **changes)
-        self.run("install", str(file))
 
 
 @pytest.fixture
@@ -58,15 +33,15 @@ def daemon(make_daemon: MakeDaemon, tmp_path: Path) -> Daemon:
         },
         mqtt={"allow_requests": ["models"]},
     )
-    Models(made).install("1")
-    assert "it judges when the daemon runs" in Models(made).run("activate", "redness@1")
+    ModelsCommand(made).install("1")
+    assert "it judges when the daemon runs" in ModelsCommand(made).run("activate", "redness@1")
     return made
 
 
 def test_a_switch_between_two_verdicts(daemon: Daemon, plant: Plant) -> None:
     """Each verdict is by one version with its thresholds; none is missing. `rollback` is the same
     switch, and a restart judges by what was asked last."""
-    models = Models(daemon)
+    models = ModelsCommand(daemon)
     daemon.start()
     plant.wait_for_results(10)
     models.install("2", reject_at=0.9)
@@ -94,7 +69,7 @@ def test_a_switch_between_two_verdicts(daemon: Daemon, plant: Plant) -> None:
 
 def test_what_is_refused_leaves_the_old_version_judging(daemon: Daemon, plant: Plant) -> None:
     """A wrong golden picture, a version that is not installed, and a reload that is refused."""
-    models = Models(daemon)
+    models = ModelsCommand(daemon)
     daemon.start()
     plant.wait_for_results(5)
     bad = write_version(daemon.folder / "bad.tflite", "3", golden_score=0.5)
@@ -132,7 +107,7 @@ ModelsClient(Path(sys.argv[1])).activate(SwitchRequest(version="redness@2", by="
 
 def test_a_bad_version_goes_back_by_itself(daemon: Daemon, plant: Plant) -> None:
     """By request, over MQTT, with the event and the fault; no verdict is missing."""
-    models = Models(daemon)
+    models = ModelsCommand(daemon)
     text = daemon.config.read_text(encoding="utf-8")
     daemon.config.write_text(text.replace("parts: 0", "parts: 100"), encoding="utf-8")
     daemon.start()

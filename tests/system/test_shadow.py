@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from tests.support.model_versions import install_with_shadow
+from tests.support.models_command import ModelsCommand
 from tests.support.plant import Plant, draw_many
 from tests.support.waiting import wait_until
 from tests.system.conftest import MakeDaemon
-from tests.system.test_model_switch import Models
 
 pytestmark = [pytest.mark.broker, pytest.mark.inference]
 
@@ -26,7 +26,7 @@ def test_shadow(make_daemon: MakeDaemon, plant: Plant, tmp_path: Path) -> None:
         loop=1000,
         sections={"model": {"path": "redness"}, "models": {"path": str(versions)}},
     )
-    models = Models(daemon)
+    models = ModelsCommand(daemon)
 
     def shadow() -> dict[str, Any] | None:
         found: dict[str, Any] | None = json.loads(models.run("list", "--json"))["shadow"]
@@ -66,7 +66,7 @@ def test_it_needs_a_daemon(make_daemon: MakeDaemon, tmp_path: Path) -> None:
     """Without one there are no live parts."""
     versions = install_with_shadow(tmp_path)
     sections = {"model": {"path": "redness"}, "models": {"path": str(versions)}}
-    models = Models(make_daemon("test:", width=64, height=48, sections=sections))
+    models = ModelsCommand(make_daemon("test:", width=64, height=48, sections=sections))
     assert "no daemon runs, and a version judges along only" in models.run(
         "shadow", "redness@2", code=1
     )

@@ -15,6 +15,7 @@ from tests.conftest import Require
 from tests.support.clock import FakeClock
 
 CODE, STROBE = (5, 6, 13), 19
+UNKNOWN = 65_535  # no recipe has this number
 
 
 class Plc:
@@ -29,7 +30,9 @@ class Plc:
             names, NothingStored(), environment, on_change=self.chosen.append
         )
         config = RecipePinsConfig.read({"code": list(CODE), "strobe": STROBE, **options})
-        self.pins = RecipePins("top", config, self._choose, environment.tick, board)
+        self.pins = RecipePins(
+            "top", config, self._choose, environment.tick, board, unknown=UNKNOWN
+        )
         self.pins.open()
         self.go = threading.Event()
         self.pins.start(self.go)
@@ -150,7 +153,9 @@ def test_a_pin_in_use_is_named(board: Any, environment: Clock, taken: int) -> No
 
     other = gpiozero.LED(taken, pin_factory=board)
     config = RecipePinsConfig.read({"code": list(CODE), "strobe": STROBE})
-    pins = RecipePins("top", config, lambda _number, _by: None, environment.tick, board)
+    pins = RecipePins(
+        "top", config, lambda _number, _by: None, environment.tick, board, unknown=UNKNOWN
+    )
     key = "strobe" if taken == STROBE else "code"
     with pytest.raises(
         EdgeInspectError, match=rf"^cameras top: recipe_pins\.{key} {taken}: .*anot"
@@ -168,6 +173,25 @@ def test_a_machine_without_pins_says_so(require: Require, environment: Clock) ->
     """Before any strobe."""
     require("gpiozero", "pip install '.[test]'")
     config = RecipePinsConfig.read({"code": [5], "strobe": 19})
-    pins = RecipePins("top", config, lambda _number, _by: None, environment.tick)
+    pins = RecipePins("top", config, lambda _number, _by: None, environment.tick, unknown=UNKNOWN)
     with pytest.raises(EdgeInspectError, match=r"recipe_pins\.code 5: .*remove the pin|another"):
         pins.open()
+
+
+def test_a_code_that_cannot_be_read_leaves_no_recipe_of_before(
+    plc: Callable[..., Plc], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its parts get `error`: the recipe before would judge another product."""
+    import gpiozero
+
+    one = plc()
+    one.set_code(5)
+    one.move_strobe(True, False)
+    assert one.selection.current("top") == 5
+
+    def broken(_device: object) -> bool:
+        raise OSError("the GPIO chip does not answer")
+
+    monkeypatch.setattr(gpiozero.DigitalInputDevice, "is_active", property(broken))
+    one.move_strobe(True, False)
+    assert one.selection.current("top") == UNKNOWN
